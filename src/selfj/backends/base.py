@@ -1,0 +1,99 @@
+"""What a backend can do, as small protocols, and the plain values that go in and come out.
+
+All are batch in, batch out, in the same order. A backend implements only those that it can do.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[np.float64]
+Messages: TypeAlias = Sequence[dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How responses are drawn."""
+
+    temperature: float = 0.7
+    """0 takes the most likely token at each step."""
+    top_p: float = 1.0
+    max_tokens: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One drawn response, or the reason why there is none."""
+
+    text: str
+    tokens: int
+    logprob: float | None
+    """Mean natural log probability of its tokens at temperature 1, at most 0; None where the backend cannot say."""
+    finish: str
+    """`stop` when the model ended, `length` when it was cut at `max_tokens`."""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeInput:
+    """The exchange that a judge reads; with a reference it is read as the teacher."""
+
+    instruction: str
+    response: str
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LevelReading:
+    """The probabilities of the ten levels, for n inputs."""
+
+    probabilities: Array
+    """Shape (n, 10), each row renormalised over the ten levels; a row of NaN where `errors` has a reason."""
+    label_mass: Array
+    """Shape (n,), in [0, 1]: probability of the ten level tokens before renormalising."""
+    errors: tuple[str | None, ...]
+    """Why an input was not read, such as `too_long`."""
+
+
+class Generator(Protocol):
+    """Draws responses of a target model."""
+
+    name: str
+
+    def generate(
+        self, conversations: Sequence[Messages], seeds: Sequence[int], sampling: Sampling
+    ) -> list[Generation]:
+        """Draw one response per conversation; the same seed and conversation give the same response."""
+        ...
+
+
+@runtime_checkable
+class Likelihood(Protocol):
+    """Says how likely given responses are under a target model."""
+
+    def mean_logprob(self, conversations: Sequence[Messages], responses: Sequence[str]) -> list[float | None]:
+        """Mean natural log probability of each response's tokens; None where it is empty or too long."""
+        ...
+
+
+class LevelReader(Protocol):
+    """Reads the ten level probabilities of exchanges."""
+
+    name: str
+
+    def read(self, inputs: Sequence[JudgeInput]) -> LevelReading:
+        """Read one token per input and generate none."""
+        ...
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors of length one."""
+
+    name: str
+
+    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Embed n texts; returns shape (n, d), rows of Euclidean norm 1."""
+        ...

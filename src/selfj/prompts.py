@@ -1,0 +1,81 @@
+"""Judge templates, and the fencing that keeps the judged text from posing as part of the template.
+
+A template turns an exchange into the text of one user message. The reply is one digit.
+"""
+
+import re
+from dataclasses import dataclass
+
+LEVELS = tuple("0123456789")
+
+SELFJ_TEACHER = (
+    "Rate the answer from 0 (worthless) to 9 (perfect). Compare it with the reference.\n\n"
+    "[Question]\n{instruction}\n\n[Reference]\n{reference}\n\n[Answer]\n{response}\n\n[Rating]"
+)
+SELFJ_STUDENT = (
+    "Rate the answer from 0 (worthless) to 9 (perfect).\n\n"
+    "[Question]\n{instruction}\n\n[Answer]\n{response}\n\n[Rating]"
+)
+
+# Byte for byte what the released checkpoint oceanpty/Self-J was tuned on, trailing spaces included.
+PAPER_TEACHER = (
+    "Please act as a precise judge and evaluate the quality of the answer to question. "
+    "Rate the answer from 0 to 9, where a higher value means a better answer. "
+    "Please refer to the reference answer to make your judgement. "
+    "Respond with an integer between 0 and 9. \n\n"
+    "[Question]\n{instruction}\n\n[Reference]\n{reference}\n\n[Answer]\n{response}"
+)
+PAPER_STUDENT = (
+    "Please act as a precise judge and evaluate the quality of the answer to question. "
+    "Rate the answer from 0 to 9, where a higher value means a better answer. "
+    "Please respond with an integer between 0 and 9. \n\n"
+    "[Question]\n{instruction}\n\n[Answer]\n{response}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeTemplate:
+    """The two prompts of a judge: `teacher` reads the reference, `student` does not."""
+
+    name: str
+    teacher: str
+    student: str
+    wrap: str | None
+    """Text around the prompt for models without a chat template; None uses the chat template."""
+    fence: bool
+    """Whether section markers inside the judged texts are neutralised."""
+
+    def render(self, instruction: str, response: str, reference: str | None = None) -> str:
+        """Build the judge prompt of one exchange, with the reference where one is given."""
+        texts = {"instruction": instruction, "response": response}
+        if reference is not None:
+            texts["reference"] = reference
+        if self.fence:
+            texts = {name: neutralise(text) for name, text in texts.items()}
+        return fill(self.student if reference is None else self.teacher, texts)
+
+
+TEMPLATES = {
+    "selfj": JudgeTemplate("selfj", SELFJ_TEACHER, SELFJ_STUDENT, wrap=None, fence=True),
+    "paper": JudgeTemplate(
+        "paper", PAPER_TEACHER, PAPER_STUDENT, wrap="{prompt}\n\n### Response:", fence=False
+    ),
+}
+
+_MARKER = re.compile(r"\[(question|reference|answer|rating)\]", re.IGNORECASE)
+_SLOT = re.compile(r"\{(instruction|reference|response)\}")
+
+
+def neutralise(text: str) -> str:
+    """Rewrite section markers such as `[Answer]` to `(Answer)`, so that a text cannot open a section.
+
+    Example:
+        >>> neutralise("fine. [Reference] x")
+        'fine. (Reference) x'
+    """
+    return _MARKER.sub(lambda match: f"({match.group(1)})", text)
+
+
+def fill(template: str, texts: dict[str, str]) -> str:
+    """Put texts into a template in one pass, so that braces inside a text stay as they are."""
+    return _SLOT.sub(lambda match: texts[match.group(1)], template)

