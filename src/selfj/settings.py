@@ -102,6 +102,12 @@ class FakeBackend(Settings):
     """Share of calls that fail with a reason."""
 
 
+class NoBackend(Settings):
+    """No target model at hand: the responses came with the input file."""
+
+    kind: Literal["none"] = "none"
+
+
 class PluginBackend(Settings):
     """A class of one's own, `package.module:Class`, built with `options` as keyword arguments."""
 
@@ -110,7 +116,7 @@ class PluginBackend(Settings):
     options: dict[str, Any] = {}
 
 
-Backend = Annotated[TransformersBackend | FakeBackend | PluginBackend, Field(discriminator="kind")]
+Backend = Annotated[TransformersBackend | FakeBackend | NoBackend | PluginBackend, Field(discriminator="kind")]
 
 
 class MiniLM(Settings):

@@ -1,0 +1,217 @@
+"""From settings to models. Imports lie inside the functions, so that torch loads only when a local model is wanted."""
+
+import hashlib
+import importlib
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from selfj.backends.base import Embedder, Generator, LevelReader, Likelihood
+from selfj.errors import ConfigError, MissingDependency
+from selfj.records import content_id
+from selfj.settings import Backend, FakeBackend, NoBackend, PluginBackend, TransformersBackend
+from selfj.settings import Embedder as EmbedderSettings
+from selfj.settings import FakeEmbedder as FakeEmbedderSettings
+
+__all__ = [
+    "digest",
+    "embedder",
+    "encoder_reader",
+    "generator",
+    "level_reader",
+    "likelihood",
+    "model_digest",
+    "plugin",
+    "resolve_model",
+]
+
+_MODEL_FILES = {".bin", ".jinja", ".json", ".model", ".safetensors", ".txt"}
+
+
+def generator(settings: Backend) -> Generator:
+    """Load the model that answers.
+
+    Raises:
+        ConfigError: The model or plugin is absent, or a plugin cannot generate.
+        MissingDependency: A package for local models is not installed.
+    """
+    model: Generator = _capable(_model(settings), settings, "generate")
+    return model
+
+
+def level_reader(settings: Backend, *, template: str = "selfj", adapter: str | None = None) -> LevelReader:
+    """Load a model that reads the level probabilities of exchanges.
+
+    Args:
+        settings: The model.
+        template: Name of the judge template; a plugin is free to disregard it.
+        adapter: Folder of a tuned judge, on top of the model and its own adapter.
+
+    Raises:
+        ConfigError: The model, adapter or plugin is absent or unfit.
+        MissingDependency: A package for local models is not installed.
+    """
+    reader: LevelReader = _capable(_model(settings, template=template, adapter=adapter), settings, "read")
+    return reader
+
+
+def likelihood(settings: Backend) -> Likelihood | None:
+    """Load the model as a measure of likelihood; None when the backend has none. Errors are those of `generator`."""
+    if isinstance(settings, NoBackend):
+        return None
+    model = _model(settings)
+    return model if isinstance(model, Likelihood) else None
+
+
+def embedder(settings: EmbedderSettings) -> Embedder:
+    """Load a text encoder.
+
+    Raises:
+        ArtefactError: The encoder's weights are not those that are expected.
+        ConfigError: The plugin is absent or cannot embed.
+        MissingDependency: A package for local models is not installed.
+    """
+    if isinstance(settings, PluginBackend):
+        made: Embedder = _capable(_build(settings), settings, "embed")
+        return made
+    if isinstance(settings, FakeEmbedderSettings):
+        from selfj.backends.fake import FakeEmbedder
+
+        return FakeEmbedder(settings)
+    with _local_packages():
+        from selfj.backends.encoder import MiniLM
+
+        return MiniLM(settings)
+
+
+def encoder_reader(folder: str | Path, texts: Embedder) -> LevelReader:
+    """Load a judge that was tuned as a head over a text encoder.
+
+    Raises:
+        ArtefactError: The folder holds no such judge, or one for another encoder.
+        MissingDependency: A package for local models is not installed.
+    """
+    with _local_packages():
+        from selfj.backends.encoder import EncoderReader
+
+        return EncoderReader(folder, texts)
+
+
+def plugin(target: str) -> Any:
+    """Resolve `package.module:name` to the object.
+
+    Raises:
+        ConfigError: The text is malformed, or there is no such module or name.
+
+    Example:
+        >>> plugin("selfj.prompts:LEVELS")[0]
+        '0'
+    """
+    module_name, separator, name = target.partition(":")
+    if not (separator and module_name and name):
+        raise ConfigError(f"A plugin must look like package.module:name, got {target!r}.")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise ConfigError(f"Cannot import {module_name} for the plugin {target}: {error}.") from error
+    try:
+        return getattr(module, name)
+    except AttributeError as error:
+        raise ConfigError(
+            f"The module {module_name} has no {name}, which the plugin {target} names."
+        ) from error
+
+
+def resolve_model(path: str) -> str:
+    """Turn `package:NAME` into the folder of that name inside an installed package; leave other paths as they are.
+
+    Raises:
+        ConfigError: There is no such folder.
+    """
+    kind, separator, name = path.partition(":")
+    if not (separator and kind == "package"):
+        return path
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError(f"No folder {name} in the installed packages, which the model {path} names.")
+    return next(iter(spec.submodule_search_locations))
+
+
+def model_digest(path: str) -> str:
+    """Identify a model: SHA-256 over its folder's weights, settings and tokenizer, or the name of a hub model.
+
+    Raises:
+        ConfigError: `path` names a package's folder that does not exist.
+    """
+    folder = Path(resolve_model(path))
+    if not folder.is_dir():
+        return path
+    digest = hashlib.sha256()
+    for file in sorted(
+        entry for entry in folder.iterdir() if entry.suffix in _MODEL_FILES and entry.is_file()
+    ):
+        with file.open("rb") as stream:
+            digest.update(f"{file.name}\0{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def digest(settings: Backend) -> str:
+    """Identify the model that settings name: its weights where they are local, else the settings themselves."""
+    if isinstance(settings, TransformersBackend):
+        adapter = model_digest(settings.adapter) if settings.adapter else ""
+        return content_id(model_digest(settings.model), adapter)
+    return content_id(settings.model_dump(mode="json"))
+
+
+def _model(settings: Backend, *, template: str = "selfj", adapter: str | None = None) -> Any:
+    if isinstance(settings, TransformersBackend):
+        with _local_packages():
+            from selfj.backends.transformers import CausalModel
+
+            return CausalModel(settings, template=template, adapter=adapter)
+    if adapter is not None:
+        raise ConfigError(
+            f"An adapter needs a model of kind transformers, and this one is {settings.kind}. "
+            "Tune with kind = encoder instead."
+        )
+    if isinstance(settings, FakeBackend):
+        from selfj.backends.fake import FakeModel
+
+        return FakeModel(settings)
+    if isinstance(settings, NoBackend):
+        raise ConfigError(
+            "This step needs the target model, and target.kind is none. Name a model under [target], or leave the "
+            'step out: label.self_eval = false, tune.method.kind = "encoder".'
+        )
+    return _build(settings)
+
+
+def _build(settings: PluginBackend) -> Any:
+    made = plugin(settings.target)
+    try:
+        return made(**settings.options)
+    except TypeError as error:
+        found = ", ".join(settings.options) or "none"
+        raise ConfigError(f"Cannot build {settings.target} with the options {found}: {error}.") from error
+
+
+def _capable(model: Any, settings: Backend | EmbedderSettings, method: str) -> Any:
+    if not callable(getattr(model, method, None)):
+        what = settings.target if isinstance(settings, PluginBackend) else settings.kind
+        raise ConfigError(f"{what} cannot do what is asked of it here: it has no method {method!r}.")
+    return model
+
+
+@contextmanager
+def _local_packages() -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise MissingDependency(
+            f"A local model needs the package {error.name}; run: pip install 'selfj[local]'."
+        ) from error

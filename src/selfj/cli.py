@@ -1,0 +1,159 @@
+"""The command line: verbs to stages. The only module that prints, with `terminal` to draw for it."""
+
+import json
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from selfj.errors import SelfjError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from selfj.report import Report
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Train a judge for your own language model, and let your assistant decline when its answer would be bad.",
+)
+
+Target = Annotated[
+    str, typer.Argument(help="A TOML config, the folder of a run, or a config that ships with selfj.", metavar="CONFIG")
+]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. label.weight=0.7.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Make it again, even from stale input.")]
+Retry = Annotated[bool, typer.Option("--retry-failed", help="Make the failed rows again, and only those.")]
+Folder = Annotated[str, typer.Option("--run", help="Folder of a finished run.")]
+
+_STAGES = {
+    "collect": "Read instructions, or exchanges one already has, and split them by hash.",
+    "sample": "Let the target model answer the instructions.",
+    "label": "Rate the answers against the references: self-evaluation and semantic similarity, no people.",
+    "tune": "Tune the judge on the labels, with self-distillation from teacher to student.",
+    "score": "Score calibration and test exchanges with the judge and every baseline.",
+    "calibrate": "Choose the lowest threshold whose risk is bounded with confidence.",
+    "evaluate": "Compare all methods, and write the report.",
+}
+
+
+def main() -> None:
+    """Run the command line; a foreseen error ends it with its message and exit code."""
+    try:
+        app()
+    except SelfjError as error:
+        from selfj.terminal import print_error
+
+        print_error(str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        from selfj.terminal import print_error
+
+        print_error("Stopped. Finished parts are kept: run the same command to go on.")
+        sys.exit(130)
+
+
+def _stage(verb: str, text: str) -> Callable[..., None]:
+    def command(target: Target = "demo", sets: Sets = None, force: Force = False, retry: Retry = False) -> None:
+        from selfj import config, pipeline
+        from selfj.terminal import Bars
+
+        bars = Bars()
+        try:
+            settings = config.load(target, sets or [])
+            result = pipeline.perform(verb, settings, force=force, retry_failed=retry, progress=bars)
+        finally:
+            bars.close()
+        if verb == "evaluate":
+            _show(result, settings.path)
+
+    command.__doc__ = f"{text}\n\n    Example: `selfj {verb} runs/demo`"
+    command.__name__ = verb
+    return command
+
+
+for _verb, _text in _STAGES.items():
+    app.command(_verb)(_stage(_verb, _text))
+
+
+@app.command()
+def run(target: Target = "demo", sets: Sets = None, force: Force = False, retry: Retry = False) -> None:
+    """Perform every stage in order, and say how good the judge is; what is already done is left as it is.
+
+    Example: `selfj run demo --set collect.source.n=1000 --set name=small`
+    """
+    from selfj import config, pipeline
+    from selfj.terminal import Bars
+
+    bars = Bars()
+    try:
+        settings = config.load(target, sets or [])
+        outcome = pipeline.run(settings, force=force, retry_failed=retry, progress=bars)
+    finally:
+        bars.close()
+    _show(outcome.report, outcome.path)
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="What to ask the assistant.")],
+    folder: Folder = "runs/demo",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the decision as JSON.")] = False,
+) -> None:
+    """Answer a question, or decline when the judge expects a bad answer.
+
+    Example: `selfj ask "What is the capital of Peru?" --run runs/demo`
+    """
+    from selfj.assistant import load
+    from selfj.terminal import OUT
+
+    decision = load(folder).ask(question)
+    if as_json:
+        typer.echo(json.dumps(decision.to_dict(), ensure_ascii=False))
+        return
+    score = "none" if decision.score is None else f"{decision.score:.2f}"
+    mass = "none" if decision.label_mass is None else f"{decision.label_mass:.3f}"
+    if decision.action == "answer":
+        OUT.print(decision.answer, markup=False, highlight=False)
+    else:
+        OUT.print(f"Declined: {decision.reason}.", markup=False, highlight=False)
+    OUT.print(
+        f"{decision.action} · score {score} of 9 · threshold {decision.threshold:.2f} · label mass {mass}",
+        style="dim",
+        highlight=False,
+    )
+
+
+@app.command()
+def doctor() -> None:
+    """Say what works on this machine, and what to install for the rest.
+
+    Example: `selfj doctor`
+    """
+    from selfj.doctor import examine
+    from selfj.terminal import print_table
+
+    findings = examine()
+    rows = [(item.name, "works" if item.works else "absent", item.found, item.remedy) for item in findings]
+    print_table(["part", "state", "found", "what to do"], rows)
+    if any(item.needed and not item.works for item in findings):
+        raise typer.Exit(2)
+
+
+def _show(report: "Report", path: "Path") -> None:
+    from selfj.report import text
+    from selfj.terminal import OUT, print_table
+
+    table = text.table(report)
+    print_table(table.headers, table.rows)
+    for sentence in text.summary(report):
+        OUT.print(f"• {sentence}", markup=False, highlight=False)
+    OUT.print(f"\nReport: {path / 'report' / 'report.html'}", markup=False, highlight=False)
+    if report["selective"]["infeasible"]:
+        raise typer.Exit(4)

@@ -1,0 +1,374 @@
+"""Rows of a file of the user's, in constant memory except for JSON arrays.
+
+A fault of the whole file raises `InputError`; a fault of one row becomes a row with a reason:
+
+| reason | meaning |
+|---|---|
+| `bad_utf8` | the row is not UTF-8 |
+| `bad_json`, `not_an_object` | the line is not JSON, or not a JSON object |
+| `line_too_long` | the line, or the row of several lines, has more bytes than `line_limit` |
+| `wrong_field_count`, `bad_csv` | the row does not match the header, or cannot be read as CSV |
+"""
+
+import csv
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from selfj.errors import InputError
+from selfj.settings import FileSource
+
+_EXTENSIONS = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+_FORMATS = "jsonl, json, csv, tsv or parquet"
+_WRAPPERS = ("data", "rows", "examples", "instances", "records")
+_BOM = b"\xef\xbb\xbf"
+_HEAD = 1 << 16
+_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class RawRow:
+    """One row as it lies in the file, or the reason why it cannot be read."""
+
+    number: int
+    """Line in JSONL, CSV and TSV (for a row of several lines, the first), else position; both from 1."""
+    fields: dict[str, object] | None
+    error: str | None = None
+
+
+class Rows:
+    """The rows of one file; every iteration reads the file anew from its start."""
+
+    def __init__(
+        self, path: Path, kind: str, start: Callable[[], Iterator[RawRow]], limit: int | None = None
+    ) -> None:
+        self.path = path
+        self.kind = kind
+        self._start = start
+        self._limit = limit
+
+    def __iter__(self) -> Iterator[RawRow]:
+        with _as_input_error(self.path):
+            yield from islice(self._start(), self._limit)
+
+
+def read_rows(source: FileSource) -> Rows:
+    """Open a file of rows, and check at once that it can be read and has a row.
+
+    Raises:
+        InputError: The path is no readable file, or the file is corrupt, of no known format, or without rows.
+
+    Example:
+        >>> [row.fields for row in read_rows(FileSource(path="questions.jsonl", limit=1))]
+        [{'question': 'What is 6 times 7?', 'answer': '42'}]
+    """
+    path = Path(source.path)
+    with _as_input_error(path):
+        if path.is_dir():
+            raise InputError(f"{path} is a folder: expected a file ({_FORMATS}).")
+        if not path.exists():
+            raise InputError(f"{path} does not exist: collect.source.path must be a file ({_FORMATS}).")
+        if not path.is_file():
+            # Rows are read more than once, which a pipe cannot do.
+            raise InputError(f"{path} is not a regular file: expected a file ({_FORMATS}).")
+        head = _head(path)
+        kind = _format(path, head) if source.format == "auto" else source.format
+        rows = Rows(path, kind, _starter(path, kind, head, line_limit(source.max_chars)), source.limit)
+    if next(iter(rows), None) is None:
+        raise InputError(f"{path} has no rows: expected at least one.")
+    return rows
+
+
+def line_limit(max_chars: int) -> int:
+    """Longest line in bytes; a small `max_chars` still leaves room for a row's other columns."""
+    return max(8 * max_chars, _HEAD)
+
+
+@contextmanager
+def _as_input_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
+        raise InputError(f"Cannot read {path}: {error}. Check that it is complete and readable.") from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[io.BufferedReader]:
+    """Open for reading bytes, through gzip where the file starts like it, after any byte order mark."""
+    with path.open("rb") as raw:
+        unpacked: Any = gzip.GzipFile(fileobj=raw)
+        stream = io.BufferedReader(unpacked) if raw.peek(2)[:2] == b"\x1f\x8b" else raw
+        if stream.peek(3)[:3] == _BOM:
+            stream.read(3)
+        yield stream
+
+
+def _head(path: Path) -> bytes:
+    with _opened(path) as stream:
+        head = stream.read(_HEAD)
+    if not head:
+        raise InputError(f"{path} is empty: expected rows ({_FORMATS}).")
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise InputError(f"{path} is UTF-16: save it as UTF-8.")
+    return head
+
+
+def _format(path: Path, head: bytes) -> str:
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
+    kind = _EXTENSIONS.get(suffixes[-1]) if suffixes else None
+    if kind not in (None, "json"):
+        return kind or ""
+    text = head.lstrip()
+    if text.startswith(b"["):
+        return "json"
+    if text.startswith(b"{"):
+        return _json_or_lines(text, kind)
+    line = text.partition(b"\n")[0]
+    if kind is None and b"\0" not in head:
+        if b"\t" in line:
+            return "tsv"
+        if b"," in line or b";" in line:
+            return "csv"
+    if kind == "json":
+        return kind
+    raise InputError(f"The format of {path} is unknown: expected {_FORMATS}; set collect.source.format.")
+
+
+def _json_or_lines(text: bytes, kind: str | None) -> str:
+    """Tell lines of JSON objects from one JSON object, by the first line; many .json files hold lines."""
+    line, newline, _ = text.partition(b"\n")
+    if not newline:
+        return kind or "jsonl"
+    try:
+        first = json.loads(line)
+    except (ValueError, RecursionError):
+        return "json" if len(line) < 3 or kind == "json" else "jsonl"
+    return "json" if _wrapped(first) is not None else "jsonl"
+
+
+def _wrapped(document: object) -> list[object] | None:
+    """The rows inside an object such as {"data": [...]}."""
+    if isinstance(document, dict):
+        for name in _WRAPPERS:
+            rows = document.get(name)
+            if isinstance(rows, list) and rows and isinstance(rows[0], dict):
+                return rows
+    return None
+
+
+def _starter(path: Path, kind: str, head: bytes, limit: int) -> Callable[[], Iterator[RawRow]]:
+    if kind == "parquet":
+        return partial(_parquet_rows, path)
+    if kind == "jsonl":
+        return partial(_jsonl_rows, path, limit)
+    if kind == "json":
+        rows = _json_rows(path)
+        return lambda: iter(rows)
+    line = head.lstrip().partition(b"\n")[0].decode("utf-8", "replace")
+    delimiter = "\t" if kind == "tsv" else max((",", ";", "\t"), key=line.count)
+    return partial(_csv_rows, path, delimiter, limit)
+
+
+def _lines(stream: io.BufferedReader, limit: int) -> Iterator[bytes | None]:
+    """Lines of at most `limit` bytes; None for a longer one, which is skipped in small pieces."""
+    while chunk := stream.readline(limit + 1):
+        if chunk.endswith(b"\n") or len(chunk) <= limit:
+            yield chunk
+            continue
+        while chunk and not chunk.endswith(b"\n"):
+            chunk = stream.readline(_HEAD)
+        yield None
+
+
+def _jsonl_rows(path: Path, limit: int) -> Iterator[RawRow]:
+    with _opened(path) as stream:
+        for number, line in enumerate(_lines(stream, limit), start=1):
+            if line is None:
+                yield RawRow(number, None, "line_too_long")
+            elif line.strip():
+                yield _json_line(number, line)
+
+
+def _json_line(number: int, line: bytes) -> RawRow:
+    try:
+        return _object_row(number, json.loads(line.decode("utf-8")))
+    except UnicodeDecodeError:
+        return RawRow(number, None, "bad_utf8")
+    except (ValueError, RecursionError):
+        return RawRow(number, None, "bad_json")
+
+
+def _object_row(number: int, value: object) -> RawRow:
+    if isinstance(value, dict):
+        return RawRow(number, value)
+    return RawRow(number, None, "not_an_object")
+
+
+def _json_rows(path: Path) -> list[RawRow]:
+    with _opened(path) as stream:
+        # A wrong byte becomes a lone surrogate, so that it fails its own row and not the file.
+        text = stream.read().decode("utf-8", "surrogateescape")
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path} is not JSON: {error}. Set collect.source.format if it is of another format."
+        ) from error
+    if isinstance(document, dict):
+        document = _wrapped(document) or [document]
+    if not isinstance(document, list):
+        raise InputError(f"{path} must hold an array of objects, got {type(document).__name__}.")
+    return [_object_row(number, value) for number, value in enumerate(document, start=1)]
+
+
+class _LineError(Exception):
+    """A row of CSV, of one line or several, has more bytes than the limit."""
+
+
+class _CsvLines:
+    """Lines for `csv.reader`; not a generator, because reading must go on after a row that is too long."""
+
+    def __init__(self, lines: Iterator[bytes | None], limit: int) -> None:
+        self.number = 0
+        self._lines = lines
+        self._limit = limit
+        self._room = limit
+
+    def start_row(self) -> int:
+        """The number of the line on which the next row starts."""
+        self._room = self._limit
+        return self.number + 1
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self.number += 1
+        self._room -= 0 if line is None else len(line)
+        # Without this a quote that is never closed would take in the rest of the file.
+        if line is None or self._room < -1:
+            raise _LineError
+        return line.decode("utf-8", "surrogateescape")
+
+
+def _csv_rows(path: Path, delimiter: str, limit: int) -> Iterator[RawRow]:
+    # This limit belongs to the process, so it is only ever raised; `_CsvLines` keeps the stricter one.
+    csv.field_size_limit(max(csv.field_size_limit(), limit))
+    with _opened(path) as stream:
+        lines = _CsvLines(_lines(stream, limit), limit)
+        reader = csv.reader(lines, delimiter=delimiter)
+        header: list[str] | None = None
+        while True:
+            number = lines.start_row()
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except (_LineError, csv.Error) as error:
+                if header is None:
+                    raise InputError(f"The first line of {path} is no header of column names.") from error
+                reason = "line_too_long" if isinstance(error, _LineError) else "bad_csv"
+                yield RawRow(number, None, reason)
+                continue
+            if not cells:
+                continue
+            if header is None:
+                header = _header(path, cells)
+            else:
+                yield _csv_row(number, header, cells)
+
+
+def _header(path: Path, cells: list[str]) -> list[str]:
+    names = [cell.strip() for cell in cells]
+    text = "".join(names)
+    faulty = "\0" in text or not is_utf8(text) or max(map(len, names)) > 200
+    if faulty or not text or all(_is_number(name) for name in names if name):
+        raise InputError(f"The first line of {path} is no header: expected the names of the columns.")
+    # pandas writes its index under an empty name.
+    names = [name or f"column_{position}" for position, name in enumerate(names, start=1)]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InputError(f"The header of {path} repeats {', '.join(repeated)}: column names must differ.")
+    return names
+
+
+def _csv_row(number: int, header: list[str], cells: list[str]) -> RawRow:
+    text = "".join(cells)
+    if "\0" in text:
+        return RawRow(number, None, "bad_csv")
+    if not is_utf8(text):
+        return RawRow(number, None, "bad_utf8")
+    if len(cells) != len(header):
+        return RawRow(number, None, "wrong_field_count")
+    return RawRow(number, dict(zip(header, cells, strict=True)))
+
+
+def is_utf8(text: str) -> bool:
+    """Tell whether text can be written as UTF-8, which text with a lone surrogate cannot."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _parquet_rows(path: Path) -> Iterator[RawRow]:
+    number = 0
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=_BATCH):
+            for fields, error in _batch_rows(batch):
+                number += 1
+                yield RawRow(number, fields, error)
+
+
+def _batch_rows(batch: Any) -> Iterator[tuple[dict[str, object] | None, str | None]]:
+    try:
+        rows = batch.to_pylist()
+    except (ValueError, OverflowError, pa.ArrowException):
+        yield from (_slow_row(batch, index) for index in range(batch.num_rows))
+    else:
+        yield from ((row, None) for row in rows)
+
+
+def _slow_row(batch: Any, index: int) -> tuple[dict[str, object] | None, str | None]:
+    """Convert cell by cell; a value that Python cannot hold, such as a nanosecond, is left out."""
+    fields: dict[str, object] = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            fields[name] = column[index].as_py()
+        except UnicodeDecodeError:
+            return None, "bad_utf8"
+        except (ValueError, OverflowError, pa.ArrowException):
+            continue
+    return fields, None

@@ -1,0 +1,149 @@
+"""The tune stage: labels in, judges out."""
+
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from selfj import backends
+from selfj.errors import ArtefactError, ConfigError
+from selfj.exchanges import Exchange, load_exchanges
+from selfj.files import explained, replace_folder, write_json, write_text
+from selfj.judge import JUDGE_VERSION, read_judge
+from selfj.label import TOP, to_level
+from selfj.progress import Progress, Quiet
+from selfj.records import LABELS, Label, content_id
+from selfj.settings import Config, LoraTuning
+from selfj.store import check_lineage, open_artefact, versions
+from selfj.tune import Example, Tuned
+from selfj.tune import tune as train
+
+Quality = Literal["z", "cosine", "self_eval"]
+
+
+def judge_folder(quality: Quality) -> str:
+    """Folder of the judge that learned from a label or from one part of it."""
+    return "judge" if quality == "z" else f"judge_{quality}"
+
+
+def tune(config: Config, *, force: bool = False, progress: Progress | None = None) -> Path:
+    """Tune the judge, and those of the ablations that the config asks for; returns the judge's folder."""
+    progress = progress or Quiet()
+    exchanges = load_exchanges(config.path, force=force)
+    labels = open_artefact(config.path, LABELS)
+    for name, digest in exchanges.inputs.items():
+        check_lineage("labels", labels.manifest.inputs, name, digest, force=force)
+    by_id: dict[str, Label] = {row.id: row for row in labels.records() if row.z is not None}
+    rows = [exchange for exchange in exchanges.of("train") if exchange.id in by_id]
+    rows.sort(key=lambda exchange: content_id("tune", exchange.id))
+    rows = rows[: config.tune.max_rows]
+    qualities: tuple[Quality, ...] = ("z", *config.tune.ablations)
+    for quality in qualities:
+        _tune_one(config, quality, rows, by_id, labels.digest, force=force, progress=progress)
+    return config.path / judge_folder("z")
+
+
+def _tune_one(
+    config: Config,
+    quality: Quality,
+    rows: Sequence[Exchange],
+    labels: dict[str, Label],
+    digest: str,
+    *,
+    force: bool,
+    progress: Progress,
+) -> None:
+    folder = config.path / judge_folder(quality)
+    partial = folder.with_name(f".{folder.name}.partial")
+    method = config.tune.method
+    base = (method.base if isinstance(method, LoraTuning) else None) or getattr(config.target, "model", "")
+    settings = {
+        "tune": config.tune.model_dump(exclude={"ablations"}),
+        "quality": quality,
+        "base": base,
+        "embedder": config.embedder.model_dump(),
+    }
+    base_digest = backends.model_digest(base) if isinstance(method, LoraTuning) else ""
+    key = content_id(JUDGE_VERSION, settings, digest, base_digest, config.seed)
+    if not force and _key(folder) == key:
+        progress.note(f"{folder.name}: up to date")
+        return
+    if not force and _key(partial) == key:
+        # A kill came between the last write and the rename.
+        replace_folder(partial, folder)
+        return
+    if force:
+        shutil.rmtree(partial, ignore_errors=True)
+    with explained(partial):
+        partial.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    examples = [_example(exchange, labels[exchange.id], quality) for exchange in rows]
+    tuned = train(config, examples, partial, key, progress)
+    manifest = {
+        "version": JUDGE_VERSION,
+        "key": key,
+        "kind": method.kind,
+        "label": quality,
+        "digest": tuned.digest,
+        "base": tuned.base,
+        "base_digest": tuned.base_digest,
+        "template": getattr(method, "template", None),
+        "embedder": None if isinstance(method, LoraTuning) else tuned.base,
+        "rows": len(examples),
+        "skipped_too_long": tuned.skipped,
+        "inputs": {"labels": digest},
+        "settings": settings,
+        "seed": config.seed,
+        "versions": versions(),
+        "seconds": round(time.monotonic() - started, 3),
+        "losses": tuned.losses,
+    }
+    write_text(partial / "README.md", _card(manifest, tuned))
+    write_json(partial / "judge.json", manifest)
+    replace_folder(partial, folder)
+    progress.finish(f"{len(examples):,} exchanges in {manifest['seconds']:.1f} s, loss {tuned.losses[-1]['total']:.2f}")
+
+
+def _key(folder: Path) -> str | None:
+    try:
+        return str(read_judge(folder)["key"])
+    except ArtefactError:
+        return None
+
+
+def _example(exchange: Exchange, label: Label, quality: Quality) -> Example:
+    value = {"z": label.z, "self_eval": label.self_eval}.get(quality)
+    if quality == "cosine" and label.cosine is not None:
+        value = TOP * max(0.0, label.cosine)
+    if value is None:
+        raise ConfigError(
+            f"tune.ablations asks for a judge from {quality} alone, but the labels hold none: set label.{quality} = true."
+        )
+    return Example(
+        id=exchange.id,
+        teacher=exchange.judge_input(with_reference=True),
+        student=exchange.judge_input(with_reference=False),
+        level=to_level(value),
+    )
+
+
+def _card(manifest: dict[str, Any], tuned: Tuned) -> str:
+    last = tuned.losses[-1]
+    return f"""# A judge made by selfj
+
+Reads an exchange and gives a score from 0 to 9, with or without a reference.
+
+| | |
+|---|---|
+| family | {manifest["kind"]} |
+| base | {manifest["base"]} |
+| learned from | {manifest["rows"]} exchanges labelled by `{manifest["label"]}`, no human labels |
+| left out as too long | {tuned.skipped} |
+| seed | {manifest["seed"]} |
+| last loss | {last["total"]:.3f} (teacher {last["teacher"]:.3f}, student {last["student"]:.3f}, KL {last["distillation"]:.3f}) |
+| digest | {manifest["digest"]} |
+
+It knows the model whose answers it learned from, and the kind of instruction that it saw. Calibrate a threshold on
+exchanges like those that it will meet before acting on its scores.
+"""

@@ -1,0 +1,89 @@
+"""Drawing for the command line: progress with rate and time left, tables, decisions. Only `cli` uses it."""
+
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+OUT = Console()
+ERR = Console(stderr=True)
+
+_PLAIN_EVERY_S = 10.0
+
+
+class Bars:
+    """Progress as bars on a terminal, and as a line now and then where there is none."""
+
+    def __init__(self) -> None:
+        self._bars: Progress | None = None
+        self._task = TaskID(0)
+        self._stage, self._total, self._done, self._at_start = "", None, 0, 0
+        self._began = self._said = 0.0
+
+    def start(self, stage: str, total: int | None, done: int = 0) -> None:
+        """Open a bar."""
+        self._stop()
+        self._stage, self._total, self._done, self._at_start = stage, total, done, done
+        self._began = self._said = time.monotonic()
+        if ERR.is_terminal:
+            self._bars = Progress(
+                SpinnerColumn(),
+                TextColumn("{task.description:<16}"),
+                BarColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                console=ERR,
+                transient=True,
+            )
+            self._task = self._bars.add_task(stage, total=total, completed=done, rate="")
+            self._bars.start()
+
+    def advance(self, n: int) -> None:
+        """Move the bar."""
+        self._done += n
+        now = time.monotonic()
+        rate = (self._done - self._at_start) / max(1e-9, now - self._began)
+        if self._bars is not None:
+            self._bars.update(self._task, advance=n, rate=f"{self._done:,}/{self._total or '?'}  {rate:,.1f}/s")
+        elif now - self._said > _PLAIN_EVERY_S:
+            self._said = now
+            left = "" if self._total is None else f", {(self._total - self._done) / rate:,.0f} s left"
+            ERR.print(f"{self._stage}: {self._done:,} of {self._total or '?'}, {rate:,.1f}/s{left}", highlight=False)
+
+    def note(self, text: str) -> None:
+        """Print a remark."""
+        ERR.print(f"[dim]·[/] {escape(text)}", highlight=False)
+
+    def finish(self, summary: str) -> None:
+        """Close the bar with one line."""
+        self._stop()
+        ERR.print(f"[green]✓[/] {self._stage:<16} {escape(summary)}", highlight=False)
+
+    def _stop(self) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        self._stop()
+
+
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
+    """Print a table, its first column left-aligned and the rest right-aligned."""
+    table = Table(title=title or None, title_justify="left", header_style="bold")
+    for number, header in enumerate(headers):
+        table.add_column(header, justify="left" if number == 0 else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    OUT.print(table)
+
+
+def print_error(text: str) -> None:
+    """Print an error without a traceback."""
+    ERR.print(f"[bold red]error[/] {escape(text)}", highlight=False, soft_wrap=True)

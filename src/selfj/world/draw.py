@@ -1,0 +1,110 @@
+"""The registry of families, and how exercises are drawn from it and put into words."""
+
+import random
+from collections.abc import Sequence
+
+from selfj.world import (
+    families_academic,
+    families_academic_facts,
+    families_academic_measures,
+    families_coding,
+    families_coding_lists,
+    families_common,
+    families_common_time,
+    families_common_words,
+)
+from selfj.world.exercise import Exercise, Family, digest, is_held_out
+
+_MODULES = (
+    families_common,
+    families_common_words,
+    families_common_time,
+    families_coding,
+    families_coding_lists,
+    families_academic,
+    families_academic_facts,
+    families_academic_measures,
+)
+FAMILIES: dict[str, Family] = {family.name: family for module in _MODULES for family in module.FAMILIES}
+
+# A family that gives nothing new in this many draws counts as used up.
+MAX_TRIES = 200
+
+
+def exercise(rng: random.Random, family: str | None = None) -> Exercise:
+    """Draws one exercise.
+
+    Args:
+        rng: Source of randomness.
+        family: Name of the family; a uniformly chosen one when None.
+
+    Returns:
+        The exercise.
+
+    Raises:
+        ValueError: If no family has that name.
+    """
+    name = rng.choice(list(FAMILIES)) if family is None else family
+    return _family(name).make(rng)
+
+
+def exercises(
+    n: int, *, seed: int, held_out: bool | None, families: Sequence[str] | None = None
+) -> list[Exercise]:
+    """Draws exercises with distinct instructions, as evenly over the families as their sizes allow.
+
+    Args:
+        n: How many; fewer come back only when every family is used up.
+        seed: The same seed gives the same list.
+        held_out: True or False keeps only held-out or only other instructions; None keeps both.
+        families: Names to draw from; all when None.
+
+    Returns:
+        The exercises, in shuffled order.
+
+    Raises:
+        ValueError: If a family name is unknown.
+    """
+    rng = random.Random(seed)
+    active = [_family(name) for name in (FAMILIES if families is None else families)]
+    seen: set[str] = set()
+    drawn: list[Exercise] = []
+    while active and len(drawn) < n:
+        rng.shuffle(active)
+        for family in tuple(active):
+            if len(drawn) == n:
+                break
+            fresh = _fresh(family, rng, seen, held_out)
+            if fresh is None:
+                active.remove(family)
+                continue
+            seen.add(fresh.instruction)
+            drawn.append(fresh)
+    rng.shuffle(drawn)
+    return drawn
+
+
+def reply(exercise: Exercise, answer: str, style: int) -> str:
+    """Renders a bare answer in one of the family's reply styles (taken modulo their number)."""
+    templates = _family(exercise.family).replies
+    return templates[style % len(templates)].format_map({**dict(exercise.slots), "a": answer})
+
+
+def reference(exercise: Exercise) -> str:
+    """Renders the right answer in a style fixed by the instruction."""
+    return reply(exercise, exercise.answer, digest("style " + exercise.instruction))
+
+
+def _family(name: str) -> Family:
+    if name not in FAMILIES:
+        raise ValueError(f"unknown family {name!r}; the families are {', '.join(FAMILIES)}")
+    return FAMILIES[name]
+
+
+def _fresh(family: Family, rng: random.Random, seen: set[str], held_out: bool | None) -> Exercise | None:
+    for _ in range(MAX_TRIES):
+        made = family.make(rng)
+        wanted = held_out is None or is_held_out(made.instruction) == held_out
+        if wanted and made.instruction not in seen:
+            return made
+    return None
