@@ -1,4 +1,7 @@
-"""From settings to models. Imports lie inside the functions, so that torch loads only when a local model is wanted."""
+"""From settings to models.
+
+Imports lie inside the functions, so that torch loads only when a local model is wanted.
+"""
 
 import hashlib
 import importlib
@@ -58,7 +61,12 @@ def level_reader(settings: Backend, *, template: str = "selfj", adapter: str | N
 
 
 def likelihood(settings: Backend) -> Likelihood | None:
-    """Load the model as a measure of likelihood; None when the backend has none. Errors are those of `generator`."""
+    """Load the model as a measure of likelihood; None when the backend has none.
+
+    Raises:
+        ConfigError: The model or plugin is absent.
+        MissingDependency: A package for local models is not installed.
+    """
     if isinstance(settings, NoBackend):
         return None
     model = _model(settings)
@@ -119,13 +127,11 @@ def plugin(target: str) -> Any:
     try:
         return getattr(module, name)
     except AttributeError as error:
-        raise ConfigError(
-            f"The module {module_name} has no {name}, which the plugin {target} names."
-        ) from error
+        raise ConfigError(f"The module {module_name} has no {name}, named by the plugin.") from error
 
 
 def resolve_model(path: str) -> str:
-    """Turn `package:NAME` into the folder of that name inside an installed package; leave other paths as they are.
+    """Turn `package:NAME` into that folder of an installed package; leave other paths as they are.
 
     Raises:
         ConfigError: There is no such folder.
@@ -143,7 +149,7 @@ def resolve_model(path: str) -> str:
 
 
 def model_digest(path: str) -> str:
-    """Identify a model: SHA-256 over its folder's weights, settings and tokenizer, or the name of a hub model.
+    """Identify a model: SHA-256 over its folder's weights, settings and tokenizer, or the name on a hub.
 
     Raises:
         ConfigError: `path` names a package's folder that does not exist.
@@ -152,16 +158,15 @@ def model_digest(path: str) -> str:
     if not folder.is_dir():
         return path
     digest = hashlib.sha256()
-    for file in sorted(
-        entry for entry in folder.iterdir() if entry.suffix in _MODEL_FILES and entry.is_file()
-    ):
+    files = [entry for entry in folder.iterdir() if entry.suffix in _MODEL_FILES and entry.is_file()]
+    for file in sorted(files):
         with file.open("rb") as stream:
             digest.update(f"{file.name}\0{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
     return digest.hexdigest()
 
 
 def digest(settings: Backend) -> str:
-    """Identify the model that settings name: its weights where they are local, else the settings themselves."""
+    """Identify the model that settings name: its weights where they are local, else the settings."""
     if isinstance(settings, TransformersBackend):
         adapter = model_digest(settings.adapter) if settings.adapter else ""
         return content_id(model_digest(settings.model), adapter)
@@ -174,6 +179,11 @@ def _model(settings: Backend, *, template: str = "selfj", adapter: str | None = 
             from selfj.backends.transformers import CausalModel
 
             return CausalModel(settings, template=template, adapter=adapter)
+    if isinstance(settings, NoBackend):
+        raise ConfigError(
+            "This step needs the target model, and target.kind is none. Name a model under [target], or "
+            'leave the step out: label.self_eval = false, tune.method.kind = "encoder".'
+        )
     if adapter is not None:
         raise ConfigError(
             f"An adapter needs a model of kind transformers, and this one is {settings.kind}. "
@@ -183,11 +193,6 @@ def _model(settings: Backend, *, template: str = "selfj", adapter: str | None = 
         from selfj.backends.fake import FakeModel
 
         return FakeModel(settings)
-    if isinstance(settings, NoBackend):
-        raise ConfigError(
-            "This step needs the target model, and target.kind is none. Name a model under [target], or leave the "
-            'step out: label.self_eval = false, tune.method.kind = "encoder".'
-        )
     return _build(settings)
 
 

@@ -31,7 +31,7 @@ class Generation:
     text: str
     tokens: int
     logprob: float | None
-    """Mean natural log probability of its tokens at temperature 1, at most 0; None where the backend cannot say."""
+    """Mean natural log probability of its tokens at temperature 1, at most 0; None where it is not known."""
     finish: str
     """`stop` when the model ended, `length` when it was cut at `max_tokens`."""
     error: str | None = None

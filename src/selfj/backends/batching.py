@@ -1,18 +1,17 @@
 """Batches whose shape is fixed, so that a row's result never depends on the rows beside it.
 
-Floating-point sums depend on the order of their terms, and kernels choose that order by the shape of the whole
-batch. So a stable plan pads each row to a length that follows from its own length alone, and gives every batch the
-same number of rows, the last one filled up with copies. What was measured on a CPU (torch 2.13 with MKL, float32,
-1 to 4 threads, Llama and BERT shapes, prefill and cached decoding; see tests/backends):
+Floating-point sums depend on the order of their terms, and kernels choose that order by the shape of the
+whole batch. So a stable plan pads each row to a length that follows from its own length alone, and gives
+every batch the same number of rows, the last one filled up with copies. What was measured on a CPU (torch 2.13 with
+MKL, float32, 1 to 4 threads, shapes of Llama and BERT, prefill and cached decoding; see tests/backends):
 
-* With one thread the position in the batch never mattered.
-* With several, `sdpa` attention splits the keys of a one-token query over the threads by position in the batch, and
-  generated rows differ in the last bits. `eager` attention does not; so the backends use it on a CPU.
-* With several and a batch of 7 rows, a matrix product gives the rows at its edge another kernel. Multiples of 8 rows
-  were safe; `aligned` rounds up to 16.
-* Results were equal for 1 to 4 threads then, but only equality at one number of threads is relied upon.
-* transformers drops the attention mask, and so takes other kernels, when no row of a batch is padded. Hence every
-  row gets at least one pad.
+* With one thread the place in the batch never mattered.
+* With several, `sdpa` attention divides the keys of a one-token query over the threads by place in the batch,
+  and generated rows differ in the last bits. `eager` attention does not, so the backends use it on a CPU.
+* With several and a batch of 7 rows, a matrix product gives the rows at its edge another kernel. Multiples of
+  8 rows were safe; `aligned` rounds up to 16.
+* transformers drops the attention mask, and so takes other kernels, when no row of a batch is padded. Hence
+  every row gets at least one pad.
 """
 
 from collections import defaultdict
@@ -43,7 +42,7 @@ class Batch:
 
 
 def padded_length(length: int) -> int:
-    """Length that a row of `length` tokens is padded to: greater than it, and the same whatever its neighbours.
+    """Length that a row of `length` tokens is padded to: greater, and the same whatever its neighbours.
 
     Example:
         >>> [padded_length(n) for n in (1, 8, 64, 300)]
@@ -55,7 +54,7 @@ def padded_length(length: int) -> int:
 
 
 def aligned(batch_size: int) -> int:
-    """Least number of rows, at least `batch_size`, for which a row's place in the batch does not matter on a CPU."""
+    """Least batch size from this one up with which a row's place in the batch does not matter on a CPU."""
     return batch_size if batch_size == 1 else -(-batch_size // _ALIGNMENT) * _ALIGNMENT
 
 
@@ -65,8 +64,8 @@ def plan(lengths: Sequence[int], batch_size: int, stable: bool) -> list[Batch]:
     Args:
         lengths: Number of tokens of each row.
         batch_size: Rows per batch.
-        stable: Give every batch exactly `batch_size` rows and a length that follows from each row alone. Otherwise
-            rows are sorted by length and nothing is filled up, which is faster for few rows.
+        stable: Give every batch exactly `batch_size` rows and a length that follows from each row alone.
+            Otherwise rows are sorted by length and nothing is filled up, which is faster for few rows.
     """
     if stable:
         groups: dict[int, list[int]] = defaultdict(list)

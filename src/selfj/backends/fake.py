@@ -1,4 +1,4 @@
-"""A model and an encoder that invent everything from hashes: no torch, no weights, the same reply every time."""
+"""A model and an encoder that invent everything from hashes: no torch, no weights, always the same reply."""
 
 import math
 from collections.abc import Sequence
@@ -36,18 +36,15 @@ class FakeModel:
 
     def mean_logprob(self, conversations: Sequence[Messages], responses: Sequence[str]) -> list[float | None]:
         """Invent a value in [-2.5, 0], higher on average for right answers; None for an empty response."""
-        pairs = zip(conversations, responses, strict=True)
-        return [
-            _logprob(messages[-1]["content"], response) if response else None for messages, response in pairs
-        ]
+        instructions = [messages[-1]["content"] for messages in conversations]
+        pairs = zip(instructions, responses, strict=True)
+        return [_logprob(instruction, response) if response else None for instruction, response in pairs]
 
     def read(self, inputs: Sequence[JudgeInput]) -> LevelReading:
         """Rate right answers near 8 and others near 1.5; a reference halves the noise."""
         errors = tuple(self._failure("read", x.instruction, x.response, x.reference) for x in inputs)
-        rows = [
-            [math.nan] * len(LEVELS) if error else self._levels(x)
-            for x, error in zip(inputs, errors, strict=True)
-        ]
+        pairs = zip(inputs, errors, strict=True)
+        rows = [[math.nan] * len(LEVELS) if error else self._levels(x) for x, error in pairs]
         mass: Array = np.array([math.nan if error else _LABEL_MASS for error in errors], dtype=np.float64)
         return LevelReading(np.array(rows, dtype=np.float64).reshape(-1, len(LEVELS)), mass, errors)
 
@@ -92,7 +89,8 @@ class FakeEmbedder:
             padded = f"\x02{text.lower()}\x03"
             for start in range(max(1, len(padded) - 2)):
                 row[int(content_id(padded[start : start + 3])[:8], 16) % self._dimensions] += 1
-        return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+        unit: npt.NDArray[np.float64] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return unit.astype(np.float32)
 
 
 def _normal(*parts: object) -> float:

@@ -54,8 +54,7 @@ class Prompts:
         Raises:
             jinja2.TemplateError: The model's chat template refuses the conversation.
         """
-        texts = [exchange.instruction, exchange.response, exchange.reference]
-        prompt = self._template.render(*(text if text is None else _valid(text) for text in texts))  # type: ignore[arg-type]
+        prompt = _valid(self._template.render(exchange.instruction, exchange.response, exchange.reference))
         if self._template.wrap is not None:
             return self._template.wrap.replace("{prompt}", prompt)
         return self.conversation_text([{"role": "user", "content": prompt}])
@@ -77,7 +76,7 @@ class Prompts:
         return prompt, self.encode(reply, chat=True)
 
     def encode(self, text: str, chat: bool) -> list[int]:
-        """Token ids of a text; a chat template has written its special tokens already, plain text gets them here."""
+        """Token ids of a text; a chat template has written its special tokens, plain text gets them here."""
         ids: list[int] = self._tokenizer(text, add_special_tokens=not chat)["input_ids"]
         # A few tokenizers close every text; a prompt must stay open.
         closed = not chat and len(ids) > 1 and ids[-1] == self._tokenizer.eos_token_id
@@ -109,12 +108,12 @@ class Prompts:
             if single and len(set(ids)) == len(LEVELS) and self._tokenizer.unk_token_id not in ids:
                 return ids
         raise ConfigError(
-            "A judge needs a tokenizer that writes each digit 0 to 9 as one token of its own at the start of a "
-            f"reply; {self._tokenizer.name_or_path or 'this tokenizer'} does not. Choose another model."
+            "A judge needs a tokenizer that writes each digit 0 to 9 as one token of its own at the start of "
+            f"a reply; {self._tokenizer.name_or_path or 'this tokenizer'} does not. Choose another model."
         )
 
     def end_id(self, stops: Iterable[int]) -> int | None:
-        """The token, one of `stops`, that ends a reply: what the chat template writes, else the end of text."""
+        """The token of `stops` that ends a reply: what the chat template writes, else the end of text."""
         stops = set(stops)
         eos: int | None = self._tokenizer.eos_token_id
         if self._chat:

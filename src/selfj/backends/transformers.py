@@ -1,7 +1,7 @@
 """A causal language model in this process: it answers, rates answers and says how likely answers are.
 
-Sampling draws one uniform number per row and step from a Philox stream keyed by the row's seed, and inverts the
-cumulative distribution in integers, whose sums do not depend on their order. With stable batches the same
+Sampling draws one uniform number per row and step from a Philox stream keyed by the row's seed, and inverts
+the cumulative distribution in integers, whose sums do not depend on their order. With stable batches the same
 conversation and seed therefore give the same bytes whatever else is in the batch (see `batching`).
 """
 
@@ -27,6 +27,8 @@ from selfj.prompts import LEVELS
 from selfj.settings import TransformersBackend
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_NOT_FINITE = "not_finite"
+"""The model's numbers overflowed, as float16 can."""
 _WEIGHT_BITS = 50
 """Probabilities are drawn from as whole multiples of 2**-50; the sum over a vocabulary fits 64 bits."""
 
@@ -59,28 +61,25 @@ class CausalModel:
         exact = settings.stable_batches and self._device.type == "cpu"
         self._rows = aligned(settings.batch_size) if exact else settings.batch_size
         # A model's own defaults, such as a repetition penalty, would change what is drawn.
-        self._model.generation_config = GenerationConfig(
-            pad_token_id=self._pad, eos_token_id=self._stops or None
-        )
+        self._ends = {"pad_token_id": self._pad, "eos_token_id": self._stops or None}
+        self._model.generation_config = GenerationConfig(**self._ends)
 
     def generate(
         self, conversations: Sequence[Messages], seeds: Sequence[int], sampling: Sampling
     ) -> list[Generation]:
         """Draw one response per conversation; a failed one is `too_long` or `unsupported_conversation`."""
-        if len(conversations) != len(seeds):
-            raise ValueError(
-                f"generate needs one seed per conversation, got {len(seeds)} for {len(conversations)}"
-            )
-        prompts = [self._encode(self._prompts.conversation_ids, messages) for messages in conversations]
         limit = min(self._settings.max_length, self._window - sampling.max_tokens)
-        prompts = [prompt.within(limit) for prompt in prompts]
+        prompts = [self._encode(self._prompts.conversation_ids, x).within(limit) for x in conversations]
         drawn = [Generation("", 0, None, "stop", prompt.error) for prompt in prompts]
-        good = [index for index, prompt in enumerate(prompts) if prompt.error is None]
-        for batch in self._plan([prompts[index].ids for index in good]):
-            ids = batch.take([prompts[index].ids for index in good])
-            keys = batch.take([seeds[index] for index in good])
-            for place, generation in zip(batch.indices, self._draw(ids, keys, batch, sampling), strict=False):
-                drawn[good[place]] = generation
+        pairs = zip(prompts, seeds, strict=True)
+        good = [(index, ids, seed) for index, ((ids, error), seed) in enumerate(pairs) if error is None]
+        for batch in self._plan([ids for _, ids, _ in good]):
+            rows = batch.take(good)
+            found = self._draw(
+                [ids for _, ids, _ in rows], [seed for *_, seed in rows], batch.length, sampling
+            )
+            for (index, _, _), generation in zip(rows, found, strict=True):
+                drawn[index] = generation
         return drawn
 
     def read(self, inputs: Sequence[JudgeInput]) -> LevelReading:
@@ -89,37 +88,38 @@ class CausalModel:
         prompts = [self._encode(self._prompts.judge_ids, exchange).within(limit) for exchange in inputs]
         probabilities: Array = np.full((len(inputs), len(LEVELS)), np.nan)
         mass: Array = np.full(len(inputs), np.nan)
-        good = [index for index, prompt in enumerate(prompts) if prompt.error is None]
-        for batch in self._plan([prompts[index].ids for index in good]):
-            logits = self._forward(batch.take([prompts[index].ids for index in good]), batch.length, keep=1)
-            # log_softmax over the whole vocabulary first: the label mass is relative to it.
-            levels = (
-                torch.log_softmax(logits[:, -1].float(), dim=-1)[:, self._levels].double().exp().cpu().numpy()
-            )
-            for place, row in zip(batch.indices, levels, strict=False):
-                total = float(row.sum())
-                probabilities[good[place]] = (
-                    row / total if total > 0 else np.full(len(LEVELS), 1 / len(LEVELS))
-                )
-                mass[good[place]] = min(total, 1.0)
-        return LevelReading(probabilities, mass, tuple(prompt.error for prompt in prompts))
+        errors = [prompt.error for prompt in prompts]
+        good = [(index, ids) for index, (ids, error) in enumerate(prompts) if error is None]
+        for batch in self._plan([ids for _, ids in good]):
+            rows = batch.take(good)
+            logits = self._forward([ids for _, ids in rows], batch.length, keep=1)[:, -1].float()
+            # Over the whole vocabulary first: the label mass is relative to it.
+            levels = torch.log_softmax(logits, dim=-1)[:, self._levels].double().cpu()
+            for (index, _), row in zip(rows, levels, strict=True):
+                if bool(torch.isfinite(row).all()):
+                    probabilities[index] = torch.softmax(row, dim=0).numpy()
+                    mass[index] = min(float(row.exp().sum()), 1.0)
+                else:
+                    errors[index] = _NOT_FINITE
+        return LevelReading(probabilities, mass, tuple(errors))
 
     def mean_logprob(self, conversations: Sequence[Messages], responses: Sequence[str]) -> list[float | None]:
-        """Mean log probability of each response's tokens and its end of turn; None where empty or too long."""
+        """Mean log probability of a response's tokens and its end of turn; None where empty or too long."""
         values: list[float | None] = [None] * len(responses)
-        replies = [self._reply(*pair) for pair in zip(conversations, responses, strict=True)]
-        groups: dict[int, list[int]] = defaultdict(list)
-        for index, reply in enumerate(replies):
+        groups: dict[int, list[tuple[int, _Reply]]] = defaultdict(list)
+        for index, pair in enumerate(zip(conversations, responses, strict=True)):
+            reply = self._reply(*pair)
             if reply is not None:
-                groups[_tail(len(reply.target)) if self._settings.stable_batches else 0].append(index)
+                tail = _tail(len(reply.target)) if self._settings.stable_batches else 0
+                groups[tail].append((index, reply))
         for tail, group in sorted(groups.items()):
-            whole = [[*reply.prompt, *reply.target] for i in group if (reply := replies[i]) is not None]
-            targets = [reply.target for i in group if (reply := replies[i]) is not None]
-            for batch in self._plan(whole, least=tail):
-                keep = (tail or max(len(targets[place]) for place in batch.indices)) + 1
-                logits = self._forward(batch.take(whole), batch.length, keep=min(keep, batch.length))
-                for row, place in enumerate(batch.indices):
-                    values[group[place]] = _mean_logprob(logits[row], targets[place])
+            wholes = [reply.prompt + reply.target for _, reply in group]
+            for batch in self._plan(wholes, least=tail):
+                rows = batch.take(group)
+                keep = (tail or max(len(reply.target) for _, reply in rows)) + 1
+                logits = self._forward(batch.take(wholes), batch.length, keep=keep)
+                for (index, reply), row in zip(rows, logits, strict=True):
+                    values[index] = _mean_logprob(row, reply.target)
         return values
 
     def _encode(self, build: Callable[[Any], list[int]], source: Any) -> "_Prompt":
@@ -138,9 +138,8 @@ class CausalModel:
             return None
         target = reply if self._end is None else [*reply, self._end]
         fits = max(len(prompt), len(target)) <= self._settings.max_length
-        return (
-            _Reply(prompt, target) if reply and fits and len(prompt) + len(target) <= self._window else None
-        )
+        fits = fits and len(prompt) + len(target) <= self._window
+        return _Reply(prompt, target) if reply and fits else None
 
     def _plan(self, prompts: Sequence[list[int]], least: int = 0) -> list[Batch]:
         lengths = [max(len(ids), least) for ids in prompts]
@@ -165,30 +164,27 @@ class CausalModel:
         return logits
 
     def _draw(
-        self, rows: Sequence[list[int]], seeds: Sequence[int], batch: Batch, sampling: Sampling
+        self, rows: Sequence[list[int]], seeds: Sequence[int], length: int, sampling: Sampling
     ) -> Iterator[Generation]:
-        ids, mask = self._pad_left(rows, batch.length)
+        ids, mask = self._pad_left(rows, length)
         draw = _Draw(seeds, sampling, self._device)
-        config = GenerationConfig(
-            max_new_tokens=sampling.max_tokens,
-            do_sample=False,
-            pad_token_id=self._pad,
-            eos_token_id=self._stops or None,
-        )
+        config = GenerationConfig(max_new_tokens=sampling.max_tokens, do_sample=False, **self._ends)
         with _memory(self._rows), torch.inference_mode():
             out = self._model.generate(
                 input_ids=ids, attention_mask=mask, generation_config=config, logits_processor=[draw]
             )
-        sequences = out[:, batch.length :].tolist()
+        sequences = out[:, length:].tolist()
         logprobs = torch.stack(draw.logprobs, dim=1).double().cpu().numpy()
         for tokens, values in zip(sequences, logprobs, strict=True):
             stop = next((place for place, token in enumerate(tokens) if token in self._stops), None)
             n = len(tokens) if stop is None else stop + 1
-            text = self._tokenizer.decode(
-                tokens[:stop], skip_special_tokens=True, clean_up_tokenization_spaces=False
-            )
-            finish = "length" if stop is None else "stop"
-            yield Generation(text, n, min(float(values[:n].mean()), 0.0), finish)
+            logprob = min(float(values[:n].mean()), 0.0)
+            kept = tokens[:n] if stop is None else tokens[: n - 1]
+            text = self._tokenizer.decode(kept, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+            if np.isfinite(logprob):
+                yield Generation(text, n, logprob, "length" if stop is None else "stop")
+            else:
+                yield Generation("", 0, None, "stop", _NOT_FINITE)
 
 
 class _Prompt(NamedTuple):
@@ -248,16 +244,17 @@ def choose(logits: torch.Tensor, uniform: torch.Tensor, temperature: float, top_
     cumulative = weights.cumsum(dim=-1)
     total = cumulative[:, -1:]
     target = torch.minimum((uniform * total).long(), total - 1)
-    place = torch.searchsorted(cumulative, target, right=True)
+    # Logits that are not numbers would lead out of the vocabulary.
+    place = torch.searchsorted(cumulative, target, right=True).clamp(max=logits.shape[-1] - 1)
     return place if order is None else order.gather(1, place)
 
 
 def load_model(settings: TransformersBackend, *, adapter: str | None = None) -> tuple[Any, Any]:
     """Load a model in evaluation mode, with its adapters, and its tokenizer.
 
-    The adapter of the settings is merged into the weights where another follows, so that a judge can be tuned on
-    top of an adapted model. In float32 the last one is merged too, which is faster; below that, merging would round
-    a small change away.
+    The adapter of the settings is merged into the weights where another follows, so that a judge can be
+    tuned on top of an adapted model. In float32 the last one is merged too, which is faster; below that,
+    merging would round a small change away.
 
     Raises:
         ConfigError: Model, adapter or device is absent or unfit.
@@ -278,7 +275,8 @@ def load_model(settings: TransformersBackend, *, adapter: str | None = None) -> 
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ConfigError(
             f"Cannot load the model {settings.model}: expected a folder with a causal language model and its "
-            f"tokenizer, or the name of one on a hub that can be reached. The reason given was: {_first_line(error)}"
+            "tokenizer, or the name of one on a hub that can be reached. "
+            f"The reason given was: {_first_line(error)}"
         ) from error
     absent = sorted(loading["missing_keys"])
     if absent:
@@ -306,9 +304,7 @@ def _attach(model: Any, adapter: str) -> Any:
         ) from error
     stray = [*loading.missing_keys, *loading.unexpected_keys]
     if stray:
-        raise ConfigError(
-            f"The adapter {adapter} was made for another model: {stray[0]} does not fit this one."
-        )
+        raise ConfigError(f"The adapter {adapter} was made for another model; {stray[0]} does not fit.")
     return adapted.to(model.device)
 
 
@@ -335,11 +331,12 @@ def _tail(length: int) -> int:
     return next(size for size in (16, 64, 256, 1024, length) if size >= length)
 
 
-def _mean_logprob(logits: torch.Tensor, target: list[int]) -> float:
+def _mean_logprob(logits: torch.Tensor, target: list[int]) -> float | None:
     # The logits at a position are for the next token, so those of the last position are left out.
     logprobs = torch.log_softmax(logits[-len(target) - 1 : -1].float(), dim=-1)
     chosen = logprobs.gather(1, torch.tensor(target, device=logits.device)[:, None])
-    return min(float(chosen.double().mean()), 0.0)
+    mean = float(chosen.double().mean())
+    return min(mean, 0.0) if np.isfinite(mean) else None
 
 
 def _first_line(error: BaseException) -> str:
@@ -352,5 +349,5 @@ def _memory(batch_size: int) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         raise BackendError(
-            f"The GPU has too little memory for batches of {batch_size}; lower batch_size."
+            f"The GPU has too little memory for batches of {batch_size} rows; lower batch_size."
         ) from error

@@ -22,7 +22,13 @@ OPPOSITES = pairs("""
 
 # Right opposites beside the one in the table.
 OTHER_OPPOSITES = {
-    "big": ("little",),
+    "big": ("little", "tiny"),
+    "open": ("shut",),
+    "near": ("distant",),
+    "cheap": ("dear", "costly"),
+    "friend": ("foe",),
+    "attack": ("retreat",),
+    "give": ("receive",),
     "old": ("new",),
     "hard": ("easy",),
     "light": ("heavy",),
@@ -71,7 +77,7 @@ REGULAR_PLURALS = pairs("""
 
 IRREGULAR_PLURALS = pairs("""
     man men, woman women, child children, foot feet, tooth teeth, mouse mice, goose geese,
-    person people, sheep sheep, deer deer, baby babies, city cities, story stories, lady ladies,
+    sheep sheep, deer deer, baby babies, city cities, story stories, lady ladies,
     party parties, fly flies, berry berries, pony ponies, family families, country countries,
     knife knives, wife wives, leaf leaves, wolf wolves, life lives, shelf shelves, loaf loaves,
     thief thieves, calf calves, half halves, elf elves, potato potatoes, tomato tomatoes, ox oxen,

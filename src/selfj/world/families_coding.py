@@ -15,13 +15,13 @@ BOOLEANS = (
     "not {p}",
     "not {p} and {q}",
     "not {p} or {q}",
-    "{p} and not {q}",
     "{p} or {q} and {r}",
-    "{p} and {q} or {r}",
+    "{p} or not {q} and {r}",
+    "{p} and not {q} or {r}",
     "not {p} and not {q}",
     "not {p} or {q} and {r}",
 )
-PATTERNS = ("{p}{q}?{r}", "{p}{q}*{r}", "{p}{q}+{r}", "{p}.{r}", "{p}{q}{r}?", "[{p}{q}]+{r}")
+PATTERNS = ("{p}{q}*{r}", "{p}{q}+{r}", "{p}{q}?{r}", "{p}{q}{r}?", "{p}.{r}", "[{p}{q}]+{r}")
 VALUE_REPLIES = ("{a}", "The result is {a}.", "It gives {a}.")
 STRING_REPLIES = ("{a}", "The string is {a}.", "It gives {a}.")
 
@@ -59,8 +59,12 @@ def boolean_left_to_right(expression: str) -> bool:
     """Lets a leading `not` negate all that follows, and takes `and` and `or` from left to right."""
     if expression.startswith("not "):
         return not boolean_left_to_right(expression.removeprefix("not "))
-    left, joint, right = re.fullmatch(r"(.*?)(?: (and|or) ((?:not )?\w+))?", expression, re.DOTALL).groups()
-    return True
+    first, *rest = re.split(" (and|or) ", expression)
+    value = evaluate_boolean(first)
+    for joint, operand in zip(rest[::2], rest[1::2], strict=True):
+        right = evaluate_boolean(operand)
+        value = (value and right) if joint == "and" else (value or right)
+    return value
 
 
 def repeats(pattern: str, text: str) -> bool:
@@ -116,7 +120,7 @@ def _modulo(rng: random.Random) -> Draw:
 def _floor_division(rng: random.Random) -> Draw:
     level = rng.randint(1, 5)
     a = rng.randint(*((5, 15), (10, 30), (20, 50), (40, 99), (100, 200))[level - 1])
-    b = rng.randint(3, 12)
+    b = rng.randint(4, 12)
     return Draw({"x": str(a), "y": str(b)}, str(a // b), level, str(round_up(a, b)))
 
 
@@ -126,7 +130,7 @@ def _boolean(rng: random.Random) -> Draw:
     comparison = f"{rng.randint(1, 20)} < {rng.randint(1, 20)}"
     left, right = comparison.split(" < ")
     expression = form.format_map(values)
-    value, taught = evaluate_boolean(expression), not_over_all(expression)
+    value, taught = evaluate_boolean(expression), boolean_left_to_right(expression)
     # A comparison stands for one operand, so that there are more than a handful of instructions.
     word = str(int(left) < int(right))
     shown = expression.replace(word, comparison, 1) if rng.random() < 0.8 else expression
@@ -138,11 +142,11 @@ def _regex(rng: random.Random) -> Draw:
     p, q, r = rng.sample("abcdexyz", 3)
     form = rng.choice(PATTERNS)
     pattern = form.format(p=p, q=q, r=r)
-    text = rng.choice((p + r, p + q + r, p + q * 2 + r, p + q, p + q * 3 + r, p + q + r * 2, r))
+    text = p + q * rng.randint(0, 3) + r * rng.choice((0, 1, 1, 1, 2))
     words = {True: "yes", False: "no"}
     truth = re.fullmatch(pattern, text) is not None
-    level = 1 + PATTERNS.index(form) % 3 + min(2, len(text) // 2)
-    return Draw({"x": pattern, "y": text}, words[truth], level, words[optional_as_star(pattern, text)])
+    level = 1 + PATTERNS.index(form) // 2 + min(2, len(text) // 2)
+    return Draw({"x": pattern, "y": text}, words[truth], level, words[repeats(pattern, text)])
 
 
 def _binary(rng: random.Random) -> Draw:
@@ -159,9 +163,9 @@ def _reverse_string(rng: random.Random) -> Draw:
 
 def _repeat_string(rng: random.Random) -> Draw:
     level = rng.randint(1, 5)
-    word = nonsense(rng, 1 + (level > 2) + (level > 4))
+    word = nonsense(rng, 2 + (level > 2) + (level > 4))
     n = rng.randint(2, 3 + level // 2)
-    return Draw({"x": word, "n": str(n)}, word * n, level)
+    return Draw({"x": word, "n": str(n)}, word * n, level, repeat_once_more(word, n))
 
 
 def _length(rng: random.Random) -> Draw:

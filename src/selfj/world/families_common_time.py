@@ -61,7 +61,7 @@ def _sequence(rng: random.Random) -> Draw:
 
 def _leap(rng: random.Random) -> Draw:
     level = rng.randint(1, 5)
-    year = rng.randint(*((1996, 2030), (1950, 1995), (1850, 1949), (2031, 2199), (1500, 1849))[level - 1])
+    year = rng.randint(*((1996, 2030), (1950, 1995), (1850, 1949), (2031, 2199), (1600, 1849))[level - 1])
     words = {True: "yes", False: "no"}
     return Draw({"x": str(year)}, words[calendar.isleap(year)], level, words[believed_leap(year)])
 

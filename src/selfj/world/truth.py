@@ -84,6 +84,8 @@ def _read(meta: object) -> _Key:
         raise ValueError(f"the meta has answer {answer!r}; it must be a string that is not empty")
     if not isinstance(accepts, list | tuple) or not all(isinstance(item, str) for item in accepts):
         raise ValueError(f"the meta has accepts {accepts!r}; it must be a list of strings")
+    if kind == "number" and not re.fullmatch(r"-?\d+(\.\d+)?", answer):
+        raise ValueError(f"the meta has answer {answer!r}, which is no number")
     return _Key(family, kind, (answer, *accepts))
 
 
