@@ -14,7 +14,7 @@ from selfj.exchanges import Exchange
 from selfj.label import TOP
 from selfj.metrics import calibration_bins, ece, pearson, risk_coverage
 from selfj.records import hash_fraction
-from selfj.risk import Threshold, selective
+from selfj.risk import Threshold, answers, selective
 from selfj.settings import Config
 
 Array = npt.NDArray[np.float64]
@@ -81,7 +81,7 @@ def methods(rows: Rows, config: Config) -> dict[str, shapes.Method]:
             confidence=config.evaluate.confidence,
             seed=config.seed,
         )
-        intervals = {name: _shape(value) for name, value in found.items() if isinstance(value, Interval)}
+        intervals = {name: _shape(value) for name, value in found.items()}
         made[key] = shapes.Method(
             title=title,
             group=group,
@@ -125,7 +125,7 @@ def selection(rows: Rows, threshold: Threshold | None, infeasible: str | None, c
     failure, failure_gold = rows.label < limits.min_quality, rows.gold < limits.min_quality
     value = math.inf if threshold is None else threshold.value
     counted = selective(scores, failure, value)
-    answered = np.nan_to_num(scores, nan=-math.inf) >= value
+    answered = answers(scores, value)
     same = np.array_equal(rows.label, rows.gold, equal_nan=True)
     return shapes.Selective(
         threshold=None if threshold is None else threshold.value,
@@ -199,7 +199,7 @@ def by_group(rows: Rows, threshold: Threshold | None, config: Config) -> list[sh
         if name:
             members[name, exchange.instruction.category].append(number)
     value = math.inf if threshold is None else threshold.value
-    answered = np.nan_to_num(rows.scores["self_j"], nan=-math.inf) >= value
+    answered = answers(rows.scores["self_j"], value)
     failure = rows.gold < config.calibrate.min_quality
     made = []
     for (name, category), numbers in sorted(members.items(), key=lambda item: (item[0][0], item[0][1] or "")):
@@ -223,7 +223,7 @@ def examples(rows: Rows, threshold: Threshold | None, config: Config) -> shapes.
     """Answered and declined exchanges, chosen by hash; of each, a quarter are mistakes where there are any."""
     value = math.inf if threshold is None else threshold.value
     scores = rows.scores["self_j"]
-    answered = np.nan_to_num(scores, nan=-math.inf) >= value
+    answered = answers(scores, value)
     good = rows.gold >= config.calibrate.min_quality
     order = sorted(range(len(scores)), key=lambda i: hash_fraction("example", rows.exchanges[i].id))
     each = config.evaluate.examples // 2

@@ -57,9 +57,7 @@ class JudgeTemplate:
 
 TEMPLATES = {
     "selfj": JudgeTemplate("selfj", SELFJ_TEACHER, SELFJ_STUDENT, wrap=None, fence=True),
-    "paper": JudgeTemplate(
-        "paper", PAPER_TEACHER, PAPER_STUDENT, wrap="{prompt}\n\n### Response:", fence=False
-    ),
+    "paper": JudgeTemplate("paper", PAPER_TEACHER, PAPER_STUDENT, wrap="{prompt}\n\n### Response:", fence=False),
 }
 
 _MARKER = re.compile(r"\[(question|reference|answer|rating)\]", re.IGNORECASE)

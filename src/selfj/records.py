@@ -147,9 +147,7 @@ _TYPES = {
     "levels": pa.list_(pa.float64()),
     "index": pa.int64(),
     "tokens": pa.int64(),
-    **dict.fromkeys(
-        ("logprob", "self_eval", "self_eval_mass", "cosine", "z", "score", "label_mass"), pa.float64()
-    ),
+    **dict.fromkeys(("logprob", "self_eval", "self_eval_mass", "cosine", "z", "score", "label_mass"), pa.float64()),
 }
 
 

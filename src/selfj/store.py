@@ -237,9 +237,7 @@ class Build(Generic[Row]):
         self._write(path, sorted([*kept, *made], key=lambda record: place[self.source_id(record)]))
 
     def _write(self, path: Path, records: Sequence[Record]) -> None:
-        table = self.kind.table(records).replace_schema_metadata(
-            {"selfj.kind": self.kind.tag, "selfj.key": self.key}
-        )
+        table = self.kind.table(records).replace_schema_metadata({"selfj.kind": self.kind.tag, "selfj.key": self.key})
         with writing(path) as handle:
             pq.write_table(table, handle, compression="zstd", write_page_checksum=True)
 

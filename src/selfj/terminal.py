@@ -20,7 +20,8 @@ class Bars:
     def __init__(self) -> None:
         self._bars: Progress | None = None
         self._task = TaskID(0)
-        self._stage, self._total, self._done, self._at_start = "", None, 0, 0
+        self._stage, self._done, self._at_start = "", 0, 0
+        self._total: int | None = None
         self._began = self._said = 0.0
 
     def start(self, stage: str, total: int | None, done: int = 0) -> None:

@@ -1,19 +1,13 @@
-import os
-
 import pytest
-
-os.environ["HF_HUB_OFFLINE"] = "1"
-
-pytest.importorskip("torch")
-
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 torch.set_num_threads(1)
 
 CHAT = (
-    "{{ bos_token }}{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{{ bos_token }}{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n"
+    "{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 SPECIAL = ["<s>", "<|im_start|>", "<|im_end|>", "<pad>"]
@@ -47,6 +41,23 @@ def byte_tokenizer(*, chat: bool = True, bos: bool = True) -> PreTrainedTokenize
     )
 
 
+def char_tokenizer() -> PreTrainedTokenizerFast:
+    characters = [chr(code) for code in range(32, 127)] + ["\n"]
+    vocabulary = {token: place for place, token in enumerate([*SPECIAL, "<unk>", *characters])}
+    inner = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    inner.decoder = decoders.Fuse()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner,
+        bos_token="<s>",
+        eos_token="<|im_end|>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        additional_special_tokens=["<|im_start|>"],
+        chat_template=CHAT,
+    )
+
+
 def tiny_llama(folder, tokenizer, *, hidden: int = 64, layers: int = 2, spread: float = 0.15):
     """A random model; a large spread makes its choices differ from prompt to prompt."""
     torch.manual_seed(0)
@@ -77,3 +88,15 @@ def llama(tmp_path_factory) -> str:
 def plain_llama(tmp_path_factory) -> str:
     """The same without a chat template."""
     return tiny_llama(tmp_path_factory.mktemp("plain"), byte_tokenizer(chat=False))
+
+
+@pytest.fixture(scope="session")
+def char_llama(tmp_path_factory) -> str:
+    """One character is one token, so that every reply is written by exactly one row of tokens."""
+    return tiny_llama(tmp_path_factory.mktemp("chars"), char_tokenizer(), spread=0.1)
+
+
+@pytest.fixture(scope="session")
+def tiny_models():
+    """Makes further models, over characters."""
+    return lambda folder, **sizes: tiny_llama(folder, char_tokenizer(), **sizes)

@@ -262,8 +262,7 @@ def test_repeated_instructions_keep_the_first_with_a_reference():
         ]
     )
     found = [
-        (item.instruction.text, item.instruction.reference, json.loads(item.instruction.meta)["id"])
-        for item in rows
+        (item.instruction.text, item.instruction.reference, json.loads(item.instruction.meta)["id"]) for item in rows
     ]
     assert found == [("A", "late", 1), ("B", "first", 2), ("C", None, 4)]
     counts = rows.counts
@@ -374,14 +373,10 @@ WORDS = [
     "model",
 ]
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=5)
-MESSAGE = st.dictionaries(
-    st.sampled_from(["role", "from", "content", "value"]), SCALARS | st.just("user"), max_size=3
-)
+MESSAGE = st.dictionaries(st.sampled_from(["role", "from", "content", "value"]), SCALARS | st.just("user"), max_size=3)
 VALUES = st.recursive(
     SCALARS | st.lists(MESSAGE, max_size=3),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["text", "value", "role"]), inner)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["text", "value", "role"]), inner),
     max_leaves=6,
 )
 LINES = st.dictionaries(st.sampled_from(WORDS) | st.text(st.characters(), max_size=3), VALUES, max_size=6)

@@ -15,9 +15,7 @@ class Fixed:
     name = "fixed"
 
     def __init__(self, probabilities, mass, errors=None):
-        self.reading = LevelReading(
-            np.array(probabilities), np.array(mass), tuple(errors or [None] * len(mass))
-        )
+        self.reading = LevelReading(np.array(probabilities), np.array(mass), tuple(errors or [None] * len(mass)))
 
     def read(self, inputs):
         return self.reading

@@ -231,9 +231,7 @@ def nothing_known() -> Any:
 
 def empty() -> Any:
     report = nothing_known()
-    report.update(
-        methods={}, differences=[], groups=[], timings=[], calibration={"bins": []}, created_with={}
-    )
+    report.update(methods={}, differences=[], groups=[], timings=[], calibration={"bins": []}, created_with={})
     report["examples"] = {"answered": [], "declined": []}
     report["counts"] = dict.fromkeys(report["counts"], 0) | {"failed": {}}
     report["selective"].update(answered=0, declined=0, unscored=0, n=0)
@@ -389,9 +387,7 @@ def test_page_tells_mistakes_in_words() -> None:
 def test_summary_says_what_happened() -> None:
     report = make_report()
     report["selective"].update(answered=371, declined=222, unscored=7, n=600, coverage=interval(0.61833))
-    report["selective"].update(
-        risk=interval(0.07), risk_all=0.44, risk_gold=interval(0.078), risk_all_gold=0.427
-    )
+    report["selective"].update(risk=interval(0.07), risk_all=0.44, risk_gold=interval(0.078), risk_all_gold=0.427)
     told = " ".join(text.summary(report))
     for words in (
         "600 test questions", "57.3 % of its answers are good", "at most 10 % fail, with 95 % confidence",

@@ -127,9 +127,7 @@ def test_failed_rows_are_kept_counted_and_the_only_ones_retried(tmp_path):
     assert kept.manifest.failed == {"no_reply": 2}
     assert [row.z for row in kept.records() if row.error] == [None, None]
     asked = []
-    mended = builder(tmp_path, make=lambda chunk: asked.extend(chunk) or labels(chunk))(
-        ROWS, 50, retry_failed=True
-    )
+    mended = builder(tmp_path, make=lambda chunk: asked.extend(chunk) or labels(chunk))(ROWS, 50, retry_failed=True)
     assert asked == ["3", "20"]
     assert mended.digest == builder(tmp_path / "b")(ROWS, 50).digest
     assert [row.id for row in mended.records()] == ROWS

@@ -240,9 +240,7 @@ def test_families_cover_three_categories() -> None:
 
 
 def test_share_taught_wrong_is_within_its_range() -> None:
-    shares = {
-        name: sum(e.taught != e.answer for e in drawn(name)) / len(drawn(name)) for name in world.FAMILIES
-    }
+    shares = {name: sum(e.taught != e.answer for e in drawn(name)) / len(drawn(name)) for name in world.FAMILIES}
     assert 0.38 <= statistics.fmean(shares.values()) <= 0.45
     assert sum(share == 0 for share in shares.values()) >= 5
     assert 2 <= sum(share >= 0.8 for share in shares.values()) <= 4

@@ -218,5 +218,5 @@ def _local_packages() -> Iterator[None]:
         yield
     except ImportError as error:
         raise MissingDependency(
-            f"A local model needs the package {error.name}; run: pip install 'selfj[local]'."
+            f"A local model needs a package that is absent: {error}. Run: pip install 'selfj[local]'."
         ) from error

@@ -63,9 +63,7 @@ class Generator(Protocol):
 
     name: str
 
-    def generate(
-        self, conversations: Sequence[Messages], seeds: Sequence[int], sampling: Sampling
-    ) -> list[Generation]:
+    def generate(self, conversations: Sequence[Messages], seeds: Sequence[int], sampling: Sampling) -> list[Generation]:
         """Draw one response per conversation; the same seed and conversation give the same response."""
         ...
 

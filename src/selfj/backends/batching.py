@@ -2,16 +2,18 @@
 
 Floating-point sums depend on the order of their terms, and kernels choose that order by the shape of the
 whole batch. So a stable plan pads each row to a length that follows from its own length alone, and gives
-every batch the same number of rows, the last one filled up with copies. What was measured on a CPU (torch 2.13 with
-MKL, float32, 1 to 4 threads, shapes of Llama and BERT, prefill and cached decoding; see tests/backends):
+every batch the same number of rows, the last one filled up with copies. What was measured on a CPU (torch
+2.13 with MKL, float32, 1 to 4 threads, shapes of Llama and BERT, prefill and cached decoding):
 
 * With one thread the place in the batch never mattered.
 * With several, `sdpa` attention divides the keys of a one-token query over the threads by place in the batch,
   and generated rows differ in the last bits. `eager` attention does not, so the backends use it on a CPU.
 * With several and a batch of 7 rows, a matrix product gives the rows at its edge another kernel. Multiples of
   8 rows were safe; `aligned` rounds up to 16.
-* transformers drops the attention mask, and so takes other kernels, when no row of a batch is padded. Hence
+* transformers with `sdpa` drops the mask, and so takes other kernels, when no row of a batch is padded. Hence
   every row gets at least one pad.
+
+On a GPU the same plan is used, but nothing has been measured there.
 """
 
 from collections import defaultdict

@@ -108,8 +108,8 @@ class EncoderReader:
         """Load a head.
 
         Args:
-            folder: Holds `head.safetensors`, the state of a `Head`, and `judge.json`; the latter's `embedder`,
-                where it is there, is the name of the encoder that the head was tuned on.
+            folder: Holds `head.safetensors`, the state of a `Head`, and `judge.json`, where `embedder` may
+                name the encoder that the head was tuned on.
             embedder: The encoder.
 
         Raises:
@@ -120,9 +120,7 @@ class EncoderReader:
         about = _read_about(folder / ABOUT_FILE)
         tuned_on = about.get("embedder") or embedder.name
         if tuned_on != embedder.name:
-            raise StaleArtefact(
-                f"The judge {folder} was tuned on {tuned_on}, and the encoder is {embedder.name}."
-            )
+            raise StaleArtefact(f"The judge {folder} was tuned on {tuned_on}, and the encoder is {embedder.name}.")
         self.name = str(about.get("name", "encoder"))
         self._embedder = embedder
         self._head = _read_head(folder / HEAD_FILE)

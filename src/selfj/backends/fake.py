@@ -27,9 +27,7 @@ class FakeModel:
         self.name = f"fake-{settings.skill:g}"
         self._settings = settings
 
-    def generate(
-        self, conversations: Sequence[Messages], seeds: Sequence[int], sampling: Sampling
-    ) -> list[Generation]:
+    def generate(self, conversations: Sequence[Messages], seeds: Sequence[int], sampling: Sampling) -> list[Generation]:
         """Invent one response per conversation; a token is a word."""
         pairs = zip(conversations, seeds, strict=True)
         return [self._answer(messages, seed, sampling) for messages, seed in pairs]
@@ -59,7 +57,8 @@ class FakeModel:
             words.append(f"#{content_id(instruction, seed)[:4]}")
         kept = words[: sampling.max_tokens]
         finish = "stop" if len(kept) == len(words) else "length"
-        text = " ".join(kept)
+        # Half of a surrogate pair in the instruction cannot be stored.
+        text = " ".join(kept).encode("utf-8", "replace").decode("utf-8")
         return Generation(text, len(kept), _logprob(instruction, text), finish)
 
     def _levels(self, exchange: JudgeInput) -> list[float]:

@@ -5,6 +5,7 @@ the cumulative distribution in integers, whose sums do not depend on their order
 conversation and seed therefore give the same bytes whatever else is in the batch (see `batching`).
 """
 
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -64,9 +65,7 @@ class CausalModel:
         self._ends = {"pad_token_id": self._pad, "eos_token_id": self._stops or None}
         self._model.generation_config = GenerationConfig(**self._ends)
 
-    def generate(
-        self, conversations: Sequence[Messages], seeds: Sequence[int], sampling: Sampling
-    ) -> list[Generation]:
+    def generate(self, conversations: Sequence[Messages], seeds: Sequence[int], sampling: Sampling) -> list[Generation]:
         """Draw one response per conversation; a failed one is `too_long` or `unsupported_conversation`."""
         limit = min(self._settings.max_length, self._window - sampling.max_tokens)
         prompts = [self._encode(self._prompts.conversation_ids, x).within(limit) for x in conversations]
@@ -75,9 +74,7 @@ class CausalModel:
         good = [(index, ids, seed) for index, ((ids, error), seed) in enumerate(pairs) if error is None]
         for batch in self._plan([ids for _, ids, _ in good]):
             rows = batch.take(good)
-            found = self._draw(
-                [ids for _, ids, _ in rows], [seed for *_, seed in rows], batch.length, sampling
-            )
+            found = self._draw([ids for _, ids, _ in rows], [seed for *_, seed in rows], batch.length, sampling)
             for (index, _, _), generation in zip(rows, found, strict=True):
                 drawn[index] = generation
         return drawn
@@ -269,9 +266,7 @@ def load_model(settings: TransformersBackend, *, adapter: str | None = None) -> 
     attention = {"attn_implementation": "eager"} if device.type == "cpu" else {}
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
-        model, loading = AutoModelForCausalLM.from_pretrained(
-            path, dtype=dtype, output_loading_info=True, **attention
-        )
+        model, loading = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, output_loading_info=True, **attention)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ConfigError(
             f"Cannot load the model {settings.model}: expected a folder with a causal language model and its "
@@ -295,8 +290,9 @@ def _attach(model: Any, adapter: str) -> Any:
     try:
         config = PeftConfig.from_pretrained(path)
         config.inference_mode = True
-        adapted = PeftModel(model, config)
-        loading = adapted.load_adapter(path, adapter_name="default", is_trainable=False)
+        with quiet_peft():
+            adapted = PeftModel(model, config)
+            loading = adapted.load_adapter(path, adapter_name="default", is_trainable=False)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ConfigError(
             f"Cannot load the adapter {adapter}: expected a PEFT adapter that was made for this model. "
@@ -306,6 +302,17 @@ def _attach(model: Any, adapter: str) -> Any:
     if stray:
         raise ConfigError(f"The adapter {adapter} was made for another model; {stray[0]} does not fit.")
     return adapted.to(model.device)
+
+
+@contextmanager
+def quiet_peft() -> Iterator[None]:
+    """Keep back what PEFT and transformers say to each other.
+
+    PEFT 0.21 reads a property that transformers 5.23 has deprecated; no user can do anything about it.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+        yield
 
 
 def _device(name: str) -> torch.device:

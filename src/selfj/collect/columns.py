@@ -171,9 +171,7 @@ def _check(overrides: dict[str, str], columns: list[str]) -> None:
         raise ConfigError(f"collect.source.columns names the column {repeated[0]!r} twice.")
 
 
-def _find_messages(
-    found: dict[str, str], free: dict[str, str], rows: Sequence[AnyMapping[str, object]]
-) -> None:
+def _find_messages(found: dict[str, str], free: dict[str, str], rows: Sequence[AnyMapping[str, object]]) -> None:
     if "messages" in found or "instruction" in found:
         return
     for name in _MESSAGES:

@@ -59,9 +59,7 @@ class RawRow:
 class Rows:
     """The rows of one file; every iteration reads the file anew from its start."""
 
-    def __init__(
-        self, path: Path, kind: str, start: Callable[[], Iterator[RawRow]], limit: int | None = None
-    ) -> None:
+    def __init__(self, path: Path, kind: str, start: Callable[[], Iterator[RawRow]], limit: int | None = None) -> None:
         self.path = path
         self.kind = kind
         self._start = start

@@ -52,9 +52,7 @@ def read_parts(fields: dict[str, object], mapping: Mapping, max_chars: int) -> P
     response, response_error = _answer(answer, max_chars)
     used = {getattr(mapping, word) for word in ("instruction", "input", "response", "messages", "system")}
     used.add(mapping.reference)
-    labels = {
-        word: _label(value(getattr(mapping, word)), max_chars) for word in ("category", "group", "model")
-    }
+    labels = {word: _label(value(getattr(mapping, word)), max_chars) for word in ("category", "group", "model")}
     used |= {getattr(mapping, word) for word, label in labels.items() if label is not None}
     if not mapping.has_responses:
         used -= {mapping.model}

@@ -221,9 +221,7 @@ def from_file(source: FileSource, collect: Collect) -> Collector:
     return to_records(rows, mapping, source=source, collect=collect)
 
 
-def to_records(
-    rows: Iterable[RawRow], mapping: Mapping, *, source: FileSource, collect: Collect
-) -> Collector:
+def to_records(rows: Iterable[RawRow], mapping: Mapping, *, source: FileSource, collect: Collect) -> Collector:
     """Turn the rows of a file into instructions and, in a file of exchanges, responses."""
     name = source.path.replace("\\", "/").rsplit("/", 1)[-1]
     return Collector(rows, mapping, name=name, collect=collect, max_chars=source.max_chars)

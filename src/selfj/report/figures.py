@@ -271,9 +271,7 @@ def _bar(axes: Any, y: float, share: float) -> None:
     left, full = 1 + 16 / plot_width(axes), 56 / plot_width(axes)
     look = {"linewidth": 5, "solid_capstyle": "butt", "clip_on": False}
     for end, colour in ((1.0, LINE), (share, GOOD)):
-        axes.plot(
-            [left, left + end * full], [y, y], color=colour, transform=axes.get_yaxis_transform(), **look
-        )
+        axes.plot([left, left + end * full], [y, y], color=colour, transform=axes.get_yaxis_transform(), **look)
 
 
 def _dumbbell(axes: Any, y: float, everything: float | None, risk: float | None) -> None:

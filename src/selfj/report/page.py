@@ -45,9 +45,7 @@ def render(report: Report) -> str:
     Example:
         >>> Path("report.html").write_text(render(json.loads(Path("report.json").read_text())))
     """
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(number=text.number, percent=text.percent, duration=text.duration, tie=_tie)
     template = environment.from_string(files("selfj.report").joinpath(TEMPLATE).read_text("utf-8"))
     page = template.render(

@@ -128,9 +128,7 @@ def duration(seconds: float | None) -> str:
 
 def plain(text: str) -> str:
     """Show what could steer a terminal or turn the direction of the words around it as a replacement sign."""
-    return re.sub(
-        "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", "\ufffd", text
-    )
+    return re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", "\ufffd", text)
 
 
 def metric(method: Method, key: str) -> Interval | None:
@@ -258,9 +256,7 @@ def _opening(report: Report) -> str:
     if rate is None:
         return f"{start}; how many it answered well is not known."
     least = number(report["min_quality"], 1).removesuffix(".0")
-    return (
-        f"{start}; {percent(1 - rate)} of its answers are good, that is, of quality {least} or more out of 9."
-    )
+    return f"{start}; {percent(1 - rate)} of its answers are good, that is, of quality {least} or more out of 9."
 
 
 def _promise(report: Report) -> str:
@@ -295,9 +291,7 @@ def _failures(report: Report) -> list[str]:
         by = f"by {gold_name(report)}, which the calibration did not see"
         found.append(_failure("Measured ", selective["risk_gold"], selective["risk_all_gold"], by))
     if promise_kept(report) is False:
-        found[0] += (
-            " That is more than promised on this test set, as chance or a change of questions can cause."
-        )
+        found[0] += " That is more than promised on this test set, as chance or a change of questions can cause."
     return found
 
 
@@ -329,9 +323,7 @@ def _comparison(report: Report) -> str:
     reached = number(value_of(methods[other], "pearson"))
     against = f"the best baseline without training, {methods[other]['title']}, at {reached}"
     for difference in report["differences"]:
-        if (difference["a"], difference["b"], difference["metric"]) == (JUDGE, other, "pearson") and span(
-            difference
-        ):
+        if (difference["a"], difference["b"], difference["metric"]) == (JUDGE, other, "pearson") and span(difference):
             verdicts = {"better": "the judge is better", "worse": "the judge is worse"}
             told = verdicts.get(verdict(difference), "the two cannot be told apart")
             return f"{start}, {against}; {told} (difference {span(difference)})."

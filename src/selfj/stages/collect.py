@@ -89,4 +89,3 @@ def _plugin_rows(function: Any, options: dict[str, Any], target: str) -> Iterabl
         raise ConfigError(f"collect.source.target {target} must be a function, found {type(function).__name__}.")
     rows: Iterable[dict[str, Any]] = function(**options)
     return rows
-

@@ -146,4 +146,3 @@ def _write(folder: Path, made: report.Report) -> None:
     with explained(folder):
         figures.to_png(figures.risk_coverage(made), folder / "risk_coverage.png")
         figures.to_png(figures.methods(made), folder / "methods.png")
-

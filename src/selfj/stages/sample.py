@@ -11,6 +11,7 @@ from selfj.settings import Config
 from selfj.stages import GIVEN
 from selfj.store import Artefact, Build, open_artefact
 
+
 @dataclass(frozen=True, slots=True)
 class _Draw:
     instruction: Instruction

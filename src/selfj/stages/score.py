@@ -83,9 +83,7 @@ class _Methods:
             self.judges[folder] = load_judge(self.config.path / folder, self.config)
         return self.judges[folder]
 
-    def _judged(
-        self, method: str, judge: Judge, chunk: Sequence[Exchange], *, with_reference: bool
-    ) -> list[ScoreRow]:
+    def _judged(self, method: str, judge: Judge, chunk: Sequence[Exchange], *, with_reference: bool) -> list[ScoreRow]:
         scores = judge.score([exchange.judge_input(with_reference=with_reference) for exchange in chunk])
         return [_row(exchange, method, made) for exchange, made in zip(chunk, scores, strict=True)]
 

@@ -10,7 +10,7 @@ from selfj import backends
 from selfj.errors import ArtefactError, ConfigError
 from selfj.exchanges import Exchange, load_exchanges
 from selfj.files import explained, replace_folder, write_json, write_text
-from selfj.judge import JUDGE_VERSION, read_judge
+from selfj.judge import JUDGE_VERSION, judge_backend, read_judge
 from selfj.label import TOP, to_level
 from selfj.progress import Progress, Quiet
 from selfj.records import LABELS, Label, content_id
@@ -57,7 +57,7 @@ def _tune_one(
     folder = config.path / judge_folder(quality)
     partial = folder.with_name(f".{folder.name}.partial")
     method = config.tune.method
-    base = (method.base if isinstance(method, LoraTuning) else None) or getattr(config.target, "model", "")
+    base = judge_backend(config, method.base).model if isinstance(method, LoraTuning) else ""
     settings = {
         "tune": config.tune.model_dump(exclude={"ablations"}),
         "quality": quality,
@@ -118,7 +118,8 @@ def _example(exchange: Exchange, label: Label, quality: Quality) -> Example:
         value = TOP * max(0.0, label.cosine)
     if value is None:
         raise ConfigError(
-            f"tune.ablations asks for a judge from {quality} alone, but the labels hold none: set label.{quality} = true."
+            f"tune.ablations asks for a judge from {quality} alone, but the labels hold none: "
+            f"set label.{quality} = true."
         )
     return Example(
         id=exchange.id,
@@ -130,6 +131,7 @@ def _example(exchange: Exchange, label: Label, quality: Quality) -> Example:
 
 def _card(manifest: dict[str, Any], tuned: Tuned) -> str:
     last = tuned.losses[-1]
+    parts = ", ".join(f"{name} {value:.3f}" for name, value in last.items() if name != "total")
     return f"""# A judge made by selfj
 
 Reads an exchange and gives a score from 0 to 9, with or without a reference.
@@ -141,7 +143,7 @@ Reads an exchange and gives a score from 0 to 9, with or without a reference.
 | learned from | {manifest["rows"]} exchanges labelled by `{manifest["label"]}`, no human labels |
 | left out as too long | {tuned.skipped} |
 | seed | {manifest["seed"]} |
-| last loss | {last["total"]:.3f} (teacher {last["teacher"]:.3f}, student {last["student"]:.3f}, KL {last["distillation"]:.3f}) |
+| last loss | {last["total"]:.3f} ({parts}) |
 | digest | {manifest["digest"]} |
 
 It knows the model whose answers it learned from, and the kind of instruction that it saw. Calibrate a threshold on

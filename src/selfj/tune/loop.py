@@ -119,7 +119,7 @@ def _step(
         torch.manual_seed((schedule.seed * 1_000_003 + step) * 10_007 + start)
         loss = forward(micro)
         share = len(micro) / len(rows)
-        (loss.total * share).backward()
+        torch.autograd.backward(loss.total * share)
         for part in parts:
             parts[part] += share * float(getattr(loss, part).detach())
     torch.nn.utils.clip_grad_norm_(weights, 1.0)

@@ -10,7 +10,7 @@ from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 
 from selfj import backends
 from selfj.backends.tokens import Prompts
-from selfj.backends.transformers import load_model
+from selfj.backends.transformers import load_model, quiet_peft
 from selfj.errors import ConfigError
 from selfj.judge import judge_backend
 from selfj.progress import Progress
@@ -34,7 +34,8 @@ def tune_lora(
     prompts = Prompts(tokenizer, method.template)
     pairs = _Pairs(prompts, examples, method.max_length)
     torch.manual_seed(config.seed)
-    model: Any = get_peft_model(base, _lora(method, settings.model))
+    with quiet_peft():
+        model: Any = get_peft_model(base, _lora(method, settings.model))
     model.train()
     trained = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
     levels = torch.tensor(prompts.level_ids(), device=model.device)

@@ -48,9 +48,7 @@ def exercise(rng: random.Random, family: str | None = None) -> Exercise:
     return _family(name).make(rng)
 
 
-def exercises(
-    n: int, *, seed: int, held_out: bool | None, families: Sequence[str] | None = None
-) -> list[Exercise]:
+def exercises(n: int, *, seed: int, held_out: bool | None, families: Sequence[str] | None = None) -> list[Exercise]:
     """Draws exercises with distinct instructions, as evenly over the families as their sizes allow.
 
     Args:
