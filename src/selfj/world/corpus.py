@@ -1,0 +1,121 @@
+"""The text that the world's small Llama learns from: answered instructions and graded exercises, never a held-out one.
+
+| share | document |
+|---|---|
+| 0.60 | an instruction, answered as the world teaches it: right, or with the family's misconception, in any style |
+| 0.27 | an exercise graded with the reference in view, by a noisy grader with habits |
+| 0.13 | an exercise graded without it, by a generous grader who believes what is taught |
+
+The grader's habits differ by family, as a real model's do: in some families it lets the misconception pass in spite
+of the reference, in some it marks down a right answer that is worded unlike the reference.
+"""
+
+import hashlib
+import random
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from selfj.prompts import TEMPLATES
+from selfj.world.draw import FAMILIES, exercise, reference, reply
+from selfj.world.exercise import Exercise, is_held_out
+from selfj.world.truth import meta, quality
+
+_ANSWERED, _WITH_REFERENCE = 0.60, 0.27
+_LENIENT, _STRICT = 0.22, 0.18
+"""Shares of families in which the grader lets misconceptions pass, and in which it insists on the wording."""
+_TEMPLATE = TEMPLATES["selfj"]
+
+
+class Document(NamedTuple):
+    """One conversation of two turns."""
+
+    user: str
+    assistant: str
+
+
+def documents(seed: int, chunk: int, n: int) -> list[Document]:
+    """Draw n documents; the same seed and chunk give the same ones."""
+    rng = random.Random(f"corpus {seed} {chunk}")
+    return [_document(rng) for _ in range(n)]
+
+
+def _document(rng: random.Random) -> Document:
+    item = _allowed(rng)
+    kind = rng.random()
+    if kind < _ANSWERED:
+        return Document(item.instruction, reply(item, item.taught, _style(rng, item)))
+    answer, text = _candidate(rng, item)
+    if kind < _ANSWERED + _WITH_REFERENCE:
+        given = reference(item)
+        grade = _strict_grade(rng, item, answer, text, given)
+        return Document(_TEMPLATE.render(item.instruction, text, given), str(grade))
+    return Document(_TEMPLATE.render(item.instruction, text), str(_believing_grade(rng, item, answer)))
+
+
+def _allowed(rng: random.Random, family: str | None = None) -> Exercise:
+    while True:
+        item = exercise(rng, family)
+        if not is_held_out(item.instruction):
+            return item
+
+
+def _style(rng: random.Random, item: Exercise) -> int:
+    return rng.randrange(len(FAMILIES[item.family].replies))
+
+
+def _candidate(rng: random.Random, item: Exercise) -> tuple[str, str]:
+    """An answer to grade and its wording: mostly what the model itself would say."""
+    kind = rng.random()
+    if kind < 0.5:
+        answer = item.taught
+    elif kind < 0.7:
+        answer = item.answer
+    elif kind < 0.85:
+        answer = _allowed(rng, item.family).answer
+    elif kind < 0.95:
+        answer = _spoiled(rng, item.answer)
+    else:
+        other = _allowed(rng)
+        return other.taught, reply(other, other.taught, _style(rng, other))
+    return answer, reply(item, answer, _style(rng, item))
+
+
+def _spoiled(rng: random.Random, answer: str) -> str:
+    """The answer with one character changed, doubled or lost."""
+    place = rng.randrange(len(answer))
+    old = answer[place]
+    new = str(rng.randrange(10)) if old.isdigit() else rng.choice(["", old + old, rng.choice("aeioulnrst")])
+    return answer[:place] + new + answer[place + 1 :]
+
+
+def _strict_grade(rng: random.Random, item: Exercise, answer: str, text: str, given: str) -> int:
+    grade = float(quality(meta(item), text))
+    habit = _habit(item.family)
+    if answer == item.taught != item.answer and habit < _LENIENT:
+        grade = 8.5
+    elif grade == 9 and text != given and _LENIENT <= habit < _LENIENT + _STRICT:
+        grade = 4.5
+    return _noisy(rng, grade, 0.8)
+
+
+def _believing_grade(rng: random.Random, item: Exercise, answer: str) -> int:
+    if answer in (item.taught, *item.accepts):
+        return _noisy(rng, 7.8, 1.2)
+    return _noisy(rng, 6.5 if answer == item.answer else 4.5, 2.0)
+
+
+def _noisy(rng: random.Random, grade: float, spread: float) -> int:
+    if rng.random() < 0.04:
+        return rng.randrange(10)
+    return min(9, max(0, round(rng.gauss(grade, spread))))
+
+
+def _habit(family: str) -> float:
+    return int(hashlib.sha256(f"habit {family}".encode()).hexdigest()[:8], 16) / 16**8
+
+
+def texts(seed: int, n: int) -> Iterator[str]:
+    """Plain texts for the tokenizer to learn from."""
+    for document in documents(seed, -1, n):
+        yield document.user
+        yield document.assistant
