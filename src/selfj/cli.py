@@ -118,13 +118,14 @@ def ask(
         typer.echo(json.dumps(decision.to_dict(), ensure_ascii=False))
         return
     score = "none" if decision.score is None else f"{decision.score:.2f}"
+    threshold = "none" if decision.threshold is None else f"{decision.threshold:.2f}"
     mass = "none" if decision.label_mass is None else f"{decision.label_mass:.3f}"
     if decision.action == "answer":
         OUT.print(decision.answer, markup=False, highlight=False)
     else:
         OUT.print(f"Declined: {decision.reason}.", markup=False, highlight=False)
     OUT.print(
-        f"{decision.action} · score {score} of 9 · threshold {decision.threshold:.2f} · label mass {mass}",
+        f"{decision.action} · score {score} of 9 · threshold {threshold} · label mass {mass}",
         style="dim",
         highlight=False,
     )

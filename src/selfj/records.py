@@ -17,7 +17,7 @@ SPLITS = ("train", "calibration", "test")
 
 def content_id(*parts: object) -> str:
     """Hash parts of a record to 32 hexadecimal digits; equal content gives equal identifiers."""
-    text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"), default=str)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 

@@ -190,7 +190,7 @@ def choose_threshold(
     answered = answers(scores, accepted)
     k, n = int(failure[answered].sum()), int(answered.sum())
     return Threshold(
-        value=round(accepted, 6),
+        value=accepted,
         max_risk=max_risk,
         confidence=confidence,
         min_quality=min_quality,
@@ -288,8 +288,8 @@ def _candidates(scores: Array, max_risk: float, confidence: float) -> list[tuple
 
 def _infeasible(scores: Array, failure: Flags, max_risk: float, confidence: float) -> str:
     known = ~np.isnan(scores)
-    rate = f"{failure.mean():.1%}" if len(failure) else "none"
     scored = int(known.sum())
+    rate = f"{failure[known].mean():.1%}" if scored else "none"
     return (
         f"No threshold keeps the risk at or below {max_risk:.1%} with confidence {confidence:.0%} on "
         f"{scored} scored calibration exchanges, of which {rate} fail. Raise calibrate.max_risk, calibrate on more "

@@ -40,11 +40,7 @@ class Cell(NamedTuple):
 
 
 def render(report: Report) -> str:
-    """Write the page; the same report gives the same bytes.
-
-    Example:
-        >>> Path("report.html").write_text(render(json.loads(Path("report.json").read_text())))
-    """
+    """Write the page; the same report gives the same bytes."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(number=text.number, percent=text.percent, duration=text.duration, tie=_tie)
     template = environment.from_string(files("selfj.report").joinpath(TEMPLATE).read_text("utf-8"))

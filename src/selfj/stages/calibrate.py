@@ -10,7 +10,7 @@ from selfj.files import write_json, write_text
 from selfj.gold import gold_of
 from selfj.judge import read_judge
 from selfj.progress import Progress, Quiet
-from selfj.records import LABELS, SCORES
+from selfj.records import LABELS, SCORES, hash_fraction
 from selfj.risk import Threshold, choose_threshold
 from selfj.settings import Config
 from selfj.store import open_artefact
@@ -32,7 +32,7 @@ def calibrate(config: Config, *, force: bool = False, progress: Progress | None 
     rows = exchanges.of("calibration")
     labels = _labels(config, rows)
     by_id = {row.id: row.score for row in scores.records() if row.method == "self_j"}
-    used = [row for row in rows if row.id in by_id and not math.isnan(labels[row.id])]
+    used = _one_each([row for row in rows if row.id in by_id and not math.isnan(labels[row.id])])
     if not used:
         raise ArtefactError(
             f"Calibration needs exchanges with a score and a label, found none among {len(rows)} of the calibration "
@@ -61,6 +61,14 @@ def calibrate(config: Config, *, force: bool = False, progress: Progress | None 
         f"exchanges, {threshold.risk:.1%} of them failures"
     )
     return threshold
+
+
+def _one_each(rows: list[Exchange]) -> list[Exchange]:
+    """One exchange of each instruction, by hash: the bound takes rows to be independent, answers to one are not."""
+    kept: dict[str, Exchange] = {}
+    for row in sorted(rows, key=lambda row: hash_fraction("calibrate", row.id)):
+        kept.setdefault(row.instruction.id, row)
+    return list(kept.values())
 
 
 def _labels(config: Config, rows: list[Exchange]) -> dict[str, float]:

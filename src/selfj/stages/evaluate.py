@@ -9,7 +9,7 @@ import numpy as np
 
 from selfj import config as configs
 from selfj import evaluation, report
-from selfj.errors import ArtefactError
+from selfj.errors import ArtefactError, StaleArtefact
 from selfj.evaluation import Rows
 from selfj.exchanges import Exchange, Exchanges, load_exchanges
 from selfj.files import explained, write_json, write_text
@@ -18,7 +18,7 @@ from selfj.judge import read_judge
 from selfj.progress import Progress, Quiet
 from selfj.records import INSTRUCTIONS, LABELS, RESPONSES, SCORES
 from selfj.report import figures, page
-from selfj.risk import load_threshold
+from selfj.risk import Threshold, load_threshold
 from selfj.settings import Config
 from selfj.store import Artefact, open_artefact, versions
 
@@ -28,7 +28,8 @@ def evaluate(config: Config, *, force: bool = False, progress: Progress | None =
 
     Raises:
         ArtefactError: There is no test exchange with a score and gold.
-        StaleArtefact: Scores or threshold belong to another judge or other responses.
+        StaleArtefact: Scores or threshold belong to another judge or other responses, or the threshold to another
+            promise.
     """
     progress = progress or Quiet()
     exchanges = load_exchanges(config.path, force=force)
@@ -39,6 +40,8 @@ def evaluate(config: Config, *, force: bool = False, progress: Progress | None =
     judge = read_judge(config.path / "judge")
     scores.check_input("judge", judge["digest"], force=force)
     threshold, infeasible = load_threshold(config.path / "threshold.json", data=scores.digest, force=force)
+    if threshold is not None and not force:
+        _check_promise(config, threshold)
     progress.start("evaluate", 4)
     rows = _rows(config, exchanges, labels, scores)
     made: report.Report = {
@@ -72,6 +75,17 @@ def evaluate(config: Config, *, force: bool = False, progress: Progress | None =
     progress.advance(1)
     progress.finish(f"{len(rows.exchanges):,} test exchanges, {config.path / 'report' / 'report.html'}")
     return made
+
+
+def _check_promise(config: Config, threshold: Threshold) -> None:
+    """Refuse to report a promise that the threshold was not chosen for."""
+    for name in ("max_risk", "confidence", "min_quality", "label"):
+        wanted, found = getattr(config.calibrate, name), getattr(threshold, name)
+        if wanted != found:
+            raise StaleArtefact(
+                f"The threshold was chosen for calibrate.{name} = {found}, but the settings now say {wanted}. "
+                "Run selfj calibrate again."
+            )
 
 
 def _rows(config: Config, exchanges: Exchanges, labels: Artefact, scores: Artefact) -> Rows:

@@ -36,9 +36,9 @@ _USER_WEIGHT = 0.1
 class Plan:
     """How large a model and how long a training."""
 
-    steps: int = 5000
+    steps: int = 3800
     seed: int = 0
-    tokens_per_step: int = 6000
+    tokens_per_step: int = 4096
     vocabulary: int = 1536
     hidden: int = 160
     layers: int = 6
@@ -193,8 +193,8 @@ def _step(
         for group in optimiser.param_groups:
             group["lr"] = rate * factor
     logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
-    losses = F.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")
-    loss = (losses * weights[:, 1:]).sum() / weights[:, 1:].sum()
+    losses = F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
+    loss = (losses * weights[:, 1:].flatten()).sum() / weights[:, 1:].sum()
     torch.autograd.backward(loss)
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     for optimiser in optimisers:
