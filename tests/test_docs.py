@@ -1,5 +1,6 @@
 """The commands and the Python of the documents run as they stand, on the fake backend."""
 
+import json
 import re
 import shlex
 import sys
@@ -34,8 +35,10 @@ def test_the_python_of_the_readme(fake_demo, capsys):
 
 
 def test_the_commands_of_the_readme(fake_demo, monkeypatch, capsys):
-    rows = (f'{{"instruction": "What is {i} + 1?", "reference": "{i + 1}", "response": "{i + i % 2}"}}' for i in range(90))
-    Path("exchanges.jsonl").write_text("\n".join(rows))
+    rows = [
+        {"instruction": f"What is {i} + 1?", "reference": f"{i + 1}", "response": f"{i + i % 2}"} for i in range(90)
+    ]
+    Path("exchanges.jsonl").write_text("\n".join(map(json.dumps, rows)))
     lines = "\n".join(blocks(ROOT / "README.md", "bash")).splitlines()
     verbs = []
     for words in (shlex.split(line, comments=True) for line in lines):
@@ -44,8 +47,10 @@ def test_the_commands_of_the_readme(fake_demo, monkeypatch, capsys):
             monkeypatch.setattr(sys, "argv", [*words, *more])
             try:
                 main()
+                code = 0
             except SystemExit as stop:
-                assert not stop.code, (words, capsys.readouterr().err)
+                code = stop.code or 0
+            assert code == 0, (words, capsys.readouterr().err)
             verbs.append(words[1])
     assert {"run", "ask", "evaluate", "doctor"} <= set(verbs)
 

@@ -30,6 +30,8 @@ class Score:
     reader: str
     reason: str | None = None
     """Why the exchange is unscored."""
+    truncated: bool = False
+    """Whether a text was cut to fit the judge."""
 
 
 class Judge:
@@ -59,18 +61,18 @@ class Judge:
         if not inputs:
             return []
         reading = self.reader.read(inputs)
-        rows = zip(reading.probabilities, reading.label_mass, reading.errors, strict=True)
-        return [self._score(levels, float(mass), error) for levels, mass, error in rows]
+        rows = zip(reading.probabilities, reading.label_mass, reading.errors, reading.truncated, strict=True)
+        return [self._score(levels, float(mass), error, cut) for levels, mass, error, cut in rows]
 
-    def _score(self, levels: np.ndarray[Any, Any], mass: float, error: str | None) -> Score:
+    def _score(self, levels: np.ndarray[Any, Any], mass: float, error: str | None, truncated: bool) -> Score:
         if error is not None:
             return Score(None, None, None, self.name, error)
         # Six decimals: what is stored, compared with a threshold and shown is one and the same number.
         probabilities = tuple(round(float(p), 6) for p in levels)
         if mass < self.min_label_mass:
-            return Score(None, probabilities, round(mass, 6), self.name, "low_label_mass")
+            return Score(None, probabilities, round(mass, 6), self.name, "low_label_mass", truncated)
         value = round(float(levels @ _LEVELS), 6)
-        return Score(value, probabilities, round(mass, 6), self.name)
+        return Score(value, probabilities, round(mass, 6), self.name, truncated=truncated)
 
 
 def read_judge(folder: Path) -> dict[str, Any]:

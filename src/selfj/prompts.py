@@ -74,6 +74,24 @@ def neutralise(text: str) -> str:
     return _MARKER.sub(lambda match: f"({match.group(1)})", text)
 
 
+GAP = "\n[...]\n"
+"""Stands where the middle of a text was taken out."""
+
+
+def shorten(text: str, limit: int) -> str:
+    r"""Take the middle out of a text, so that about `limit` characters are left, as many of its start as of its end.
+
+    Example:
+        >>> shorten("abcdefghij", 4)
+        'ab\n[...]\nij'
+        >>> shorten("abcd", 4)
+        'abcd'
+    """
+    if len(text) <= limit:
+        return text
+    return text[: limit - limit // 2] + GAP + text[len(text) - limit // 2 :]
+
+
 def fill(template: str, texts: dict[str, str]) -> str:
     """Put texts into a template in one pass, so that braces inside a text stay as they are."""
     return _SLOT.sub(lambda match: texts[match.group(1)], template)

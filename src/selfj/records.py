@@ -129,6 +129,8 @@ class ScoreRow:
     score: float | None = None
     levels: tuple[float, ...] | None = None
     label_mass: float | None = None
+    truncated: bool | None = None
+    """Whether a text was cut to fit the judge; None where the method reads no text."""
     reader: str | None = None
     error: str | None = None
 
@@ -145,6 +147,7 @@ _TURN = pa.struct([("role", pa.string()), ("content", pa.string())])
 _TYPES = {
     "turns": pa.list_(_TURN),
     "levels": pa.list_(pa.float64()),
+    "truncated": pa.bool_(),
     "index": pa.int64(),
     "tokens": pa.int64(),
     **dict.fromkeys(("logprob", "self_eval", "self_eval_mass", "cosine", "z", "score", "label_mass"), pa.float64()),
@@ -176,4 +179,4 @@ class Kind:
 INSTRUCTIONS = Kind("instructions", 1, Instruction)
 RESPONSES = Kind("responses", 1, Response)
 LABELS = Kind("labels", 1, Label)
-SCORES = Kind("scores", 1, ScoreRow)
+SCORES = Kind("scores", 2, ScoreRow)

@@ -85,7 +85,10 @@ class TransformersBackend(Settings):
     device: str = "auto"
     batch_size: int = Field(64, ge=1)
     max_length: int = Field(1024, ge=16)
-    """Longest prompt in tokens; a longer one fails its row with the reason `too_long`."""
+    """Longest prompt in tokens."""
+    long_text: Literal["fail", "cut"] = "fail"
+    """What becomes of a judge prompt that is longer: `fail` leaves the row unscored with the reason `too_long`; `cut`
+    takes the middle out of its longest texts and marks the score as truncated."""
     stable_batches: bool = True
     """Give every batch the same shape, so that a row's result never depends on its neighbours."""
 

@@ -6,6 +6,7 @@ from scipy.stats import chisquare
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
+from selfj import backends
 from selfj.backends.base import JudgeInput, Sampling
 from selfj.backends.tokens import Prompts
 from selfj.backends.transformers import CausalModel, choose, load_model, quiet_peft
@@ -300,3 +301,27 @@ def test_damaged_weights_are_refused(tmp_path, tiny_models):
     weights.write_bytes(weights.read_bytes()[:-1000])
     with pytest.raises(ConfigError, match="Cannot load the model"):
         CausalModel(settings(path))
+
+
+def test_long_texts_are_cut_in_the_middle_and_marked(llama):
+    long = JudgeInput("What is it?", "start " + "word " * 400 + "end", "The reference.")
+    short = JudgeInput("What is it?", "It is.", "The reference.")
+    for kind, error, truncated in (("fail", "too_long", False), ("cut", None, True)):
+        model = backends.level_reader(TransformersBackend(model=llama, max_length=300, long_text=kind))
+        reading = model.read([long, short])
+        assert reading.errors == (error, None)
+        assert reading.truncated == (truncated, False)
+    prompts = Prompts(AutoTokenizer.from_pretrained(llama))
+    ids, cut = prompts.judge_within(long, 300, cut=True)
+    assert cut
+    assert 280 < len(ids) <= 300
+    text = AutoTokenizer.from_pretrained(llama).decode(ids)
+    assert "What is it?" in text
+    assert "The reference." in text
+    assert "start word" in text
+    assert "word end" in text
+
+
+def test_a_template_that_alone_is_too_long_cannot_be_cut_to_fit(llama):
+    model = backends.level_reader(TransformersBackend(model=llama, max_length=20, long_text="cut"))
+    assert model.read([JudgeInput("q", "a")]).errors == ("too_long",)

@@ -70,7 +70,7 @@ def test_a_judge_that_was_exchanged_is_refused(finished):
     path = finished / "threshold.json"
     threshold = json.loads(path.read_text())
     path.write_text(json.dumps({**threshold, "judge": "0" * 64}))
-    with pytest.raises(StaleArtefact, match="another judge|was chosen for judge"):
+    with pytest.raises(StaleArtefact, match="was chosen for judge"):
         selfj.load(finished)
 
 

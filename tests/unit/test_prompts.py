@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfj.prompts import TEMPLATES, fill, neutralise
+from selfj.prompts import GAP, TEMPLATES, fill, neutralise, shorten
 
 
 def test_the_paper_template_has_the_bytes_of_the_released_checkpoint():
@@ -37,3 +37,14 @@ def test_braces_in_a_text_stay_as_they_are():
 @pytest.mark.parametrize("text", ["[Question]", "[QUESTION]", "x[answer]y"])
 def test_markers_are_rewritten(text):
     assert "[" not in neutralise(text)
+
+
+def test_a_text_that_is_cut_keeps_its_start_and_its_end():
+    text = "".join(chr(97 + n % 26) for n in range(200))
+    for limit in range(200):
+        left, _, right = shorten(text, limit).partition(GAP)
+        assert text.startswith(left)
+        assert text.endswith(right)
+        assert len(left) + len(right) == limit
+        assert 0 <= len(left) - len(right) <= 1
+    assert shorten(text, 200) == text

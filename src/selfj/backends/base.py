@@ -56,6 +56,8 @@ class LevelReading:
     """Shape (n,), in [0, 1]: probability of the ten level tokens before renormalising."""
     errors: tuple[str | None, ...]
     """Why an input was not read, such as `too_long`."""
+    truncated: tuple[bool, ...]
+    """Whether a text of an input was cut to fit; see `prompts.shorten`."""
 
 
 class Generator(Protocol):
@@ -94,4 +96,8 @@ class Embedder(Protocol):
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Embed n texts; returns shape (n, d), rows of Euclidean norm 1."""
+        ...
+
+    def exceeds(self, texts: Sequence[str]) -> list[bool]:
+        """Tell which texts are longer than what is embedded of them."""
         ...

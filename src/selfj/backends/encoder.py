@@ -62,10 +62,13 @@ class MiniLM:
             vectors[list(batch.indices)] = found[: len(batch.indices)]
         return vectors
 
+    def exceeds(self, texts: Sequence[str]) -> list[bool]:
+        """Tell which texts have more tokens than `max_length`; they are embedded without their end."""
+        encoded = self._tokenizer([_clean(text) for text in texts])["input_ids"] if texts else []
+        return [len(ids) > self._settings.max_length for ids in encoded]
+
     def _encode(self, text: str) -> list[int]:
-        # Half of a surrogate pair, as JSON can hold, is no text to a tokenizer.
-        clean = text.encode("utf-8", "replace").decode("utf-8")
-        encoded = self._tokenizer(clean, truncation=True, max_length=self._settings.max_length)
+        encoded = self._tokenizer(_clean(text), truncation=True, max_length=self._settings.max_length)
         ids: list[int] = encoded["input_ids"]
         return ids
 
@@ -136,7 +139,9 @@ class EncoderReader:
                 full = torch.nn.functional.pad(part, (0, 0, 0, _HEAD_ROWS - len(part)))
                 rows.append(torch.softmax(self._head(full).double(), dim=1)[: len(part)].numpy())
         probabilities = np.concatenate(rows) if rows else np.zeros((0, len(LEVELS)))
-        return LevelReading(probabilities, np.ones(len(inputs)), (None,) * len(inputs))
+        texts = [text for x in inputs for text in (x.instruction, x.response, x.reference or "")]
+        cut = np.array(self._embedder.exceeds(texts), dtype=bool).reshape(-1, 3).any(axis=1)
+        return LevelReading(probabilities, np.ones(len(inputs)), (None,) * len(inputs), tuple(cut.tolist()))
 
 
 def exchange_features(embedder: Embedder, inputs: Sequence[JudgeInput]) -> npt.NDArray[np.float32]:
@@ -159,6 +164,11 @@ def exchange_features(embedder: Embedder, inputs: Sequence[JudgeInput]) -> npt.N
     products = [q, a, q * a, abs(q - a), r, r * a, abs(r - a) * has]
     numbers = [dot_q, dot_r, has, np.log1p(lengths) / 8, long]
     return np.concatenate([*products, *numbers], axis=1).astype(np.float32)
+
+
+def _clean(text: str) -> str:
+    # Half of a surrogate pair, as JSON can hold, is no text to a tokenizer.
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _verify(weights: Path) -> None:

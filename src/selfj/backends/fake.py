@@ -44,7 +44,8 @@ class FakeModel:
         pairs = zip(inputs, errors, strict=True)
         rows = [[math.nan] * len(LEVELS) if error else self._levels(x) for x, error in pairs]
         mass: Array = np.array([math.nan if error else _LABEL_MASS for error in errors], dtype=np.float64)
-        return LevelReading(np.array(rows, dtype=np.float64).reshape(-1, len(LEVELS)), mass, errors)
+        levels = np.array(rows, dtype=np.float64).reshape(-1, len(LEVELS))
+        return LevelReading(levels, mass, errors, (False,) * len(inputs))
 
     def _answer(self, messages: Messages, seed: int, sampling: Sampling) -> Generation:
         instruction = messages[-1]["content"]
@@ -90,6 +91,10 @@ class FakeEmbedder:
                 row[int(content_id(padded[start : start + 3])[:8], 16) % self._dimensions] += 1
         unit: npt.NDArray[np.float64] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         return unit.astype(np.float32)
+
+    def exceeds(self, texts: Sequence[str]) -> list[bool]:
+        """Texts of any length are counted whole."""
+        return [False] * len(texts)
 
 
 def _normal(*parts: object) -> float:

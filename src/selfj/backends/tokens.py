@@ -9,7 +9,7 @@ from typing import Any
 
 from selfj.backends.base import JudgeInput, Messages
 from selfj.errors import ConfigError
-from selfj.prompts import LEVELS, TEMPLATES
+from selfj.prompts import LEVELS, TEMPLATES, shorten
 
 PLAIN = "{prompt}\n\n### Response:"
 """Text around a prompt for models without a chat template."""
@@ -62,6 +62,29 @@ class Prompts:
     def judge_ids(self, exchange: JudgeInput) -> list[int]:
         """Token ids of a judge prompt; see `judge_text`."""
         return self.encode(self.judge_text(exchange), chat=self._chat and self._template.wrap is None)
+
+    def judge_within(self, exchange: JudgeInput, limit: int, *, cut: bool) -> tuple[list[int] | None, bool]:
+        """Token ids of a judge prompt of at most `limit` tokens, and whether texts were cut for it; None if it cannot.
+
+        All texts are cut to the same number of characters, the largest with which the prompt fits, so that the
+        longest loses most.
+        """
+        ids = self.judge_ids(exchange)
+        if len(ids) <= limit:
+            return ids, False
+        if not cut:
+            return None, False
+        texts = (exchange.instruction, exchange.response, exchange.reference or "")
+        low, high = 0, max(map(len, texts))
+        best: list[int] | None = None
+        while low < high:
+            middle = (low + high) // 2
+            ids = self.judge_ids(_shortened(exchange, middle))
+            if len(ids) <= limit:
+                best, low = ids, middle + 1
+            else:
+                high = middle
+        return best, best is not None
 
     def conversation_ids(self, messages: Messages) -> list[int]:
         """Token ids of a conversation up to where the reply begins; see `conversation_text`."""
@@ -128,6 +151,15 @@ class Prompts:
             list(messages), tokenize=False, add_generation_prompt=add_generation_prompt, enable_thinking=False
         )
         return text
+
+
+def _shortened(exchange: JudgeInput, limit: int) -> JudgeInput:
+    reference = exchange.reference
+    return JudgeInput(
+        shorten(exchange.instruction, limit),
+        shorten(exchange.response, limit),
+        None if reference is None else shorten(reference, limit),
+    )
 
 
 def _valid(text: str) -> str:

@@ -82,7 +82,7 @@ class CausalModel:
     def read(self, inputs: Sequence[JudgeInput]) -> LevelReading:
         """Read the level probabilities; a failed row is `too_long` or `unsupported_conversation`."""
         limit = min(self._settings.max_length, self._window)
-        prompts = [self._encode(self._prompts.judge_ids, exchange).within(limit) for exchange in inputs]
+        prompts, truncated = self._judge_prompts(inputs, limit)
         probabilities: Array = np.full((len(inputs), len(LEVELS)), np.nan)
         mass: Array = np.full(len(inputs), np.nan)
         errors = [prompt.error for prompt in prompts]
@@ -98,7 +98,7 @@ class CausalModel:
                     mass[index] = min(float(row.exp().sum()), 1.0)
                 else:
                     errors[index] = _NOT_FINITE
-        return LevelReading(probabilities, mass, tuple(errors))
+        return LevelReading(probabilities, mass, tuple(errors), truncated)
 
     def mean_logprob(self, conversations: Sequence[Messages], responses: Sequence[str]) -> list[float | None]:
         """Mean log probability of a response's tokens and its end of turn; None where empty or too long."""
@@ -125,6 +125,19 @@ class CausalModel:
         except TemplateError:
             # A chat template can refuse a conversation, most often one with a system message.
             return _Prompt([], "unsupported_conversation")
+
+    def _judge_prompts(self, inputs: Sequence[JudgeInput], limit: int) -> tuple[list["_Prompt"], tuple[bool, ...]]:
+        prompts, truncated = [], []
+        for exchange in inputs:
+            try:
+                ids, cut = self._prompts.judge_within(exchange, limit, cut=self._settings.long_text == "cut")
+            except TemplateError:
+                prompts.append(_Prompt([], "unsupported_conversation"))
+                truncated.append(False)
+                continue
+            prompts.append(_Prompt([], "too_long") if ids is None else _Prompt(ids, None))
+            truncated.append(cut)
+        return prompts, tuple(truncated)
 
     def _reply(self, messages: Messages, response: str) -> "_Reply | None":
         if not response:

@@ -137,6 +137,7 @@ def _row(exchange: Exchange, method: str, made: Score) -> ScoreRow:
         score=made.value,
         levels=made.levels,
         label_mass=made.label_mass,
+        truncated=made.truncated,
         reader=made.reader,
         error=made.reason,
     )
