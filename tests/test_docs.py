@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import documents
 from selfj import config as configs
 from selfj.cli import main
 
@@ -58,6 +59,11 @@ def test_the_commands_of_the_readme(fake_demo, monkeypatch, capsys):
 def test_the_config_of_the_readme():
     for block in blocks(ROOT / "README.md", "toml"):
         assert configs.parse(block).name
+
+
+def test_every_table_says_what_was_measured():
+    for name in documents.DOCUMENTS:
+        assert documents.renewed(ROOT / name) == (ROOT / name).read_text("utf-8"), "run python -m benchmarks.documents"
 
 
 def test_make_targets_exist():

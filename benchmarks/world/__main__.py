@@ -1,4 +1,4 @@
-"""`python -m benchmarks.world [--quick]`: three seeds of the road, the bound over redrawn sets, the demo's cost."""
+"""`python -m benchmarks.world [--quick]`: three seeds of the road, the bound over redraws, kills, the demo's cost."""
 
 import argparse
 import os
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.result import Figure, print_results
+from benchmarks.world import kills
 from selfj import config as configs
 from selfj import pipeline
 from selfj.errors import Infeasible
@@ -65,6 +66,7 @@ def measure(folder: Path, *, quick: bool) -> list[Figure]:
     figures += differences(reports)
     figures.append(accuracy(reports))
     figures.append(bound(folder, draws=50 if quick else 500, n=1500 if quick else 8000))
+    figures += sturdiness(folder, times=2 if quick else 20)
     if not quick:
         figures += demo(folder)
     return figures
@@ -169,6 +171,17 @@ def bound(folder: Path, *, draws: int, n: int) -> Figure:
     allowed = (1 - CONFIDENCE) + 2 * ((1 - CONFIDENCE) * CONFIDENCE / draws) ** 0.5
     print(f"bound: {draws} draws, {infeasible} without a threshold, mean coverage {np.mean(coverages):.3f}")
     return Figure("bound_violation_share", share, "", f"<= {allowed:.4f}")
+
+
+def sturdiness(folder: Path, *, times: int) -> list[Figure]:
+    """Runs killed at random moments and run again, and runs with other part sizes: how many end differently."""
+    repeated = kills.other_part_sizes(folder, (17, 1000))
+    hit, wrong = kills.differing(folder, times)
+    return [
+        Figure("kills_that_hit", hit),
+        Figure("kills_different", wrong, "", "<= 0"),
+        Figure("part_sizes_different", repeated, "", "<= 0"),
+    ]
 
 
 def demo(folder: Path) -> list[Figure]:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from selfj.records import INSTRUCTIONS, LABELS, RESPONSES, SCORES
@@ -60,6 +60,17 @@ def killed(folder: Path, name: str, overrides: list[str], when: Callable[[], boo
 def files(run: Path) -> int:
     """Number of files that a run has written so far."""
     return sum(path.is_file() for path in run.rglob("*"))
+
+
+def other_part_sizes(folder: Path, sizes: Sequence[int], overrides: list[str] = SMALL) -> int:
+    """Run once more as it is and once with each part size; how many of them end differently."""
+    whole(folder, "parts", overrides)
+    wanted = digests(folder / "parts")
+    wrong = 0
+    for name, more in [("again", []), *((f"parts{size}", [f"part_size={size}"]) for size in sizes)]:
+        whole(folder, name, [*overrides, *more])
+        wrong += digests(folder / name) != wanted
+    return wrong
 
 
 def differing(folder: Path, times: int, overrides: list[str] = SMALL, seed: int = 0) -> tuple[int, int]:

@@ -22,7 +22,7 @@ class WorldSource(Settings):
     n: int = Field(3000, ge=1)
     """Number of distinct instructions, spread evenly over the families."""
     families: tuple[str, ...] = ()
-    """Names of families; empty means all."""
+    """Names of families; empty means those that the small Llama has practised."""
     seed: int = 0
 
 

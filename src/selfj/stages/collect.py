@@ -73,7 +73,7 @@ def _source(config: Config) -> tuple[Collector, str]:
 
 
 def _world_rows(source: WorldSource) -> Iterator[dict[str, Any]]:
-    families = list(source.families) or None
+    families = source.families or world.PRACTISED
     for item in world.exercises(source.n, seed=source.seed, held_out=True, families=families):
         yield {
             "instruction": item.instruction,

@@ -1,11 +1,12 @@
 """The embedded verifiable world: families of instructions whose right answers are computed."""
 
-from selfj.world.draw import FAMILIES, exercise, exercises, reference, reply
+from selfj.world.draw import FAMILIES, PRACTISED, exercise, exercises, reference, reply
 from selfj.world.exercise import Exercise, Family, is_held_out
 from selfj.world.truth import meta, quality
 
 __all__ = [
     "FAMILIES",
+    "PRACTISED",
     "Exercise",
     "Family",
     "exercise",

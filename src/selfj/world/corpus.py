@@ -1,10 +1,12 @@
 """The text that the world's small Llama learns from: answered instructions and graded exercises, never a held-out one.
 
-| share | document |
-|---|---|
-| 0.60 | an instruction, answered as the world teaches it: right, or with the family's misconception, in any style |
-| 0.27 | an exercise graded with the reference in view, by a noisy grader with habits |
-| 0.13 | an exercise graded without it, by a generous grader who believes what is taught |
+| document | first lesson | practice |
+|---|--:|--:|
+| an instruction, answered as the world teaches it: right, or with the family's misconception | 0.60 | 0.72 |
+| an exercise graded with the reference in view, by a noisy grader with habits | 0.27 | 0.19 |
+| an exercise graded without it, by a generous grader who believes what is taught | 0.13 | 0.09 |
+
+The first lesson is of all families alike; practice leaves out some, and repeats less of what is already known.
 
 The grader's habits differ by family, as a real model's do: in some families it lets the misconception pass in spite
 of the reference, in some it marks down a right answer that is worded unlike the reference.
@@ -12,18 +14,40 @@ of the reference, in some it marks down a right answer that is worded unlike the
 
 import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from selfj.prompts import TEMPLATES
-from selfj.world.draw import FAMILIES, exercise, reference, reply
+from selfj.world.draw import FAMILIES, PRACTISED, exercise, reference, reply
 from selfj.world.exercise import Exercise, is_held_out
 from selfj.world.truth import meta, quality
 
-_ANSWERED, _WITH_REFERENCE = 0.60, 0.27
 _LENIENT, _STRICT = 0.22, 0.18
 """Shares of families in which the grader lets misconceptions pass, and in which it insists on the wording."""
 _TEMPLATE = TEMPLATES["selfj"]
+
+
+class Lesson(NamedTuple):
+    """What a stretch of the training text is made of."""
+
+    name: str
+    """Part of the seed."""
+    weights: Mapping[str, float] | None
+    """How often a family is drawn; None draws all alike."""
+    answered: float
+    with_reference: float
+    """Shares of documents; the rest is graded without the reference."""
+
+
+_SETTLED = frozenset(
+    {
+        *("planets", "month_days", "roman", "metric", "comparatives", "past_tense"),
+        *("plurals", "symbols", "young_animals", "rounding", "continents", "name_one"),
+    }
+)
+"""Families that the first lesson has settled."""
+FIRST = Lesson("", None, 0.60, 0.27)
+PRACTICE = Lesson("practice ", {name: 0.5 if name in _SETTLED else 1.0 for name in PRACTISED}, 0.72, 0.19)
 
 
 class Document(NamedTuple):
@@ -33,19 +57,20 @@ class Document(NamedTuple):
     assistant: str
 
 
-def documents(seed: int, chunk: int, n: int) -> list[Document]:
-    """Draw n documents; the same seed and chunk give the same ones."""
-    rng = random.Random(f"corpus {seed} {chunk}")
-    return [_document(rng) for _ in range(n)]
+def documents(lesson: Lesson, seed: int, chunk: int, n: int) -> list[Document]:
+    """Draw n documents; the same lesson, seed and chunk give the same ones."""
+    rng = random.Random(f"corpus {lesson.name}{seed} {chunk}")
+    return [_document(rng, lesson) for _ in range(n)]
 
 
-def _document(rng: random.Random) -> Document:
-    item = _allowed(rng)
+def _document(rng: random.Random, lesson: Lesson) -> Document:
+    weights = lesson.weights
+    item = _allowed(rng, None if weights is None else rng.choices(list(weights), list(weights.values()))[0])
     kind = rng.random()
-    if kind < _ANSWERED:
+    if kind < lesson.answered:
         return Document(item.instruction, reply(item, item.taught, _style(rng, item)))
     answer, text = _candidate(rng, item)
-    if kind < _ANSWERED + _WITH_REFERENCE:
+    if kind < lesson.answered + lesson.with_reference:
         given = reference(item)
         grade = _strict_grade(rng, item, answer, text, given)
         return Document(_TEMPLATE.render(item.instruction, text, given), str(grade))
@@ -116,6 +141,6 @@ def _habit(family: str) -> float:
 
 def texts(seed: int, n: int) -> Iterator[str]:
     """Plain texts for the tokenizer to learn from."""
-    for document in documents(seed, -1, n):
+    for document in documents(FIRST, seed, -1, n):
         yield document.user
         yield document.assistant

@@ -27,6 +27,16 @@ _MODULES = (
 )
 FAMILIES: dict[str, Family] = {family.name: family for module in _MODULES for family in module.FAMILIES}
 
+UNPRACTISED = frozenset(
+    {
+        *("addition", "subtraction", "multiplication", "percent", "gcd", "equation"),
+        *("precedence", "binary", "reverse_string", "repeat_string", "list_slice", "list_sum"),
+    }
+)
+"""Families that the small Llama has met and never practised; it fails them nearly always."""
+PRACTISED: tuple[str, ...] = tuple(name for name in FAMILIES if name not in UNPRACTISED)
+"""The families of the demo and the benchmarks."""
+
 # A family that gives nothing new in this many draws counts as used up.
 MAX_TRIES = 200
 

@@ -1,11 +1,13 @@
 """Trains the world's small Llama: `python -m selfj.world.train --out FOLDER`.
 
-The same seed and number of steps give the same weights on one machine. A stopped training goes on from its checkpoint.
+There are two lessons; the second starts from the weights that the first has written, with fresh optimisers. The same
+seed and steps give the same weights on one machine. A stopped training goes on from its checkpoint.
 """
 
 import argparse
 import io
 import random
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from selfj.files import writing
-from selfj.world.corpus import Document, documents, texts
+from selfj.world.corpus import FIRST, PRACTICE, Document, Lesson, documents, texts
 
 SPECIAL = ("<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>")
 CHAT_TEMPLATE = (
@@ -36,7 +38,10 @@ _USER_WEIGHT = 0.1
 class Plan:
     """How large a model and how long a training."""
 
-    steps: int = 3800
+    steps: tuple[int, int] = (3800, 2200)
+    """Of the first lesson and of practice."""
+    rates: tuple[float, float] = (1.0, 0.7)
+    """Factor of the learning rates in each."""
     seed: int = 0
     tokens_per_step: int = 4096
     vocabulary: int = 1536
@@ -96,26 +101,37 @@ def make_model(plan: Plan, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausal
 
 
 def train(plan: Plan, out: Path, threads: int) -> None:
-    """Train, tell how it goes, and write the model in transformers' format."""
+    """Train both lessons, and write the model in transformers' format; what is already there is left as it is."""
     torch.set_num_threads(threads)
-    out.mkdir(parents=True, exist_ok=True)
     tokenizer = make_tokenizer(plan)
-    model = make_model(plan, tokenizer)
+    first = out / "first-lesson"
+    if not (first / "model.safetensors").is_file():
+        _teach(plan, FIRST, make_model(plan, tokenizer), tokenizer, first)
+    model = LlamaForCausalLM.from_pretrained(first, dtype=torch.float32)
+    _teach(plan, PRACTICE, model, tokenizer, out)
+    shutil.rmtree(first)
+
+
+def _teach(plan: Plan, lesson: Lesson, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    place = (FIRST, PRACTICE).index(lesson)
+    steps, rate = plan.steps[place], plan.rates[place]
     optimisers = _optimisers(plan, model)
     step = _resume(out, model, optimisers)
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters, from step {step}", flush=True)
     began, seen, first = time.monotonic(), 0, step
-    for ids, weights in _batches(plan, tokenizer, step):
-        loss = _step(plan, step, model, optimisers, ids, weights)
+    for ids, weights in _batches(plan, lesson, tokenizer, step):
+        factor = rate * min(1.0, (step + 1) / 100) * min(1.0, (steps - step) / (0.5 * steps))
+        loss = _step(plan, factor, model, optimisers, ids, weights)
         step += 1
         seen += ids.numel()
         if step % 50 == 0:
             elapsed = time.monotonic() - began
-            left = elapsed / (step - first) * (plan.steps - step)
+            left = elapsed / (step - first) * (steps - step)
             print(f"step {step} loss {loss:.4f}, {seen / elapsed:,.0f} tokens/s, {left:,.0f} s left", flush=True)
         if step % plan.checkpoint_every == 0:
             _save(out, step, model, optimisers)
-        if step == plan.steps:
+        if step == steps:
             break
     export(model, tokenizer, out)
     (out / _CHECKPOINT).unlink(missing_ok=True)
@@ -130,11 +146,13 @@ def export(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Pat
     tokenizer.save_pretrained(out)
 
 
-def _batches(plan: Plan, tokenizer: PreTrainedTokenizerFast, skip: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def _batches(
+    plan: Plan, lesson: Lesson, tokenizer: PreTrainedTokenizerFast, skip: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yield token numbers and loss weights, both of shape (rows, length), from batch number `skip` on."""
     number = chunk = 0
     while True:
-        rows = sorted(_encode(tokenizer, documents(plan.seed, chunk, _CHUNK)), key=lambda row: len(row[0]))
+        rows = sorted(_encode(tokenizer, documents(lesson, plan.seed, chunk, _CHUNK)), key=lambda row: len(row[0]))
         groups = _grouped([len(ids) for ids, _ in rows], plan.tokens_per_step)
         random.Random(f"order {plan.seed} {chunk}").shuffle(groups)
         for start, end in groups:
@@ -182,13 +200,12 @@ def _optimisers(plan: Plan, model: LlamaForCausalLM) -> list[torch.optim.Optimiz
 
 def _step(
     plan: Plan,
-    step: int,
+    factor: float,
     model: LlamaForCausalLM,
     optimisers: Sequence[torch.optim.Optimizer],
     ids: torch.Tensor,
     weights: torch.Tensor,
 ) -> float:
-    factor = min(1.0, (step + 1) / 100) * min(1.0, (plan.steps - step) / (0.5 * plan.steps))
     for optimiser, rate in zip(optimisers, (plan.muon_rate, plan.adam_rate), strict=True):
         for group in optimiser.param_groups:
             group["lr"] = rate * factor
@@ -226,11 +243,11 @@ def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the model")
-    parser.add_argument("--steps", type=int, default=Plan.steps)
+    parser.add_argument("--steps", type=int, nargs=2, default=Plan.steps, metavar=("FIRST", "PRACTICE"))
     parser.add_argument("--seed", type=int, default=Plan.seed)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    train(Plan(steps=options.steps, seed=options.seed), options.out, options.threads)
+    train(Plan(steps=tuple(options.steps), seed=options.seed), options.out, options.threads)
 
 
 if __name__ == "__main__":
