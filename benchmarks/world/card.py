@@ -52,7 +52,7 @@ def measure(model: str) -> dict[str, list[int]]:
 
 def practised(grades: dict[str, list[int]]) -> np.ndarray:
     """Qualities in the families that the demo asks."""
-    return np.array([grade for name in world.PRACTISED for grade in grades[name]])
+    return np.array([grade for name in world.ASKED for grade in grades[name]])
 
 
 def card(grades: dict[str, list[int]]) -> str:
@@ -60,7 +60,7 @@ def card(grades: dict[str, list[int]]) -> str:
     for name, values in sorted(grades.items(), key=lambda item: -np.mean(np.array(item[1]) == 9)):
         found = np.array(values)
         category = world.FAMILIES[name].category
-        mark = "" if name in world.PRACTISED else " *"
+        mark = "" if name in world.ASKED else " *"
         rows.append(f"| {name}{mark} | {category} | {(found == 9).mean():.0%} | {found.mean():.1f} | {len(found)} |")
     everything = practised(grades)
     return TEXT.format(
@@ -68,7 +68,7 @@ def card(grades: dict[str, list[int]]) -> str:
         mean=f"{everything.mean():.2f}",
         n=f"{len(everything):,}",
         families=len(grades),
-        practised=len(world.PRACTISED),
+        practised=len(world.ASKED),
         rows="\n".join(rows),
     )
 

@@ -12,7 +12,7 @@ from selfj.backends.base import JudgeInput, Sampling
 from selfj.settings import TransformersBackend
 
 FOLDER = Path(str(files("selfj").joinpath("world", "model")))
-ITEMS = world.exercises(410, seed=5, held_out=True, families=world.PRACTISED)
+ITEMS = world.exercises(410, seed=5, held_out=True, families=world.ASKED)
 
 
 @pytest.fixture(scope="module")

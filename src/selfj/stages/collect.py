@@ -73,7 +73,7 @@ def _source(config: Config) -> tuple[Collector, str]:
 
 
 def _world_rows(source: WorldSource) -> Iterator[dict[str, Any]]:
-    families = source.families or world.PRACTISED
+    families = source.families or world.ASKED
     for item in world.exercises(source.n, seed=source.seed, held_out=True, families=families):
         yield {
             "instruction": item.instruction,

@@ -29,6 +29,8 @@ class Schedule:
     warmup_steps: int
     checkpoint_steps: int
     seed: int
+    lengths: tuple[int, ...] = ()
+    """Length of every row; rows of one batch are then cut into micro-batches by length, so that little is padded."""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -51,7 +53,8 @@ class Schedule:
         """Row numbers of a step; each epoch is one seeded permutation of all rows."""
         epoch, place = divmod(step, self.steps_per_epoch)
         order = np.random.default_rng([self.seed, epoch]).permutation(self.rows)
-        return order[place * self.batch_size : (place + 1) * self.batch_size]
+        rows = order[place * self.batch_size : (place + 1) * self.batch_size]
+        return np.array(sorted(rows, key=lambda row: self.lengths[row])) if self.lengths else rows
 
 
 def train(

@@ -43,9 +43,12 @@ def tune_lora(
 
     def forward(rows: np.ndarray) -> Loss:
         target = levels[torch.tensor([pairs.levels[row] for row in rows], device=model.device)]
+        # Both parts in one pass: they differ by the reference alone, so little is padded.
+        prompts = [pairs.teacher[row] for row in rows] + [pairs.student[row] for row in rows]
+        teacher, student = _label_logits(model, pad, prompts).split(len(rows))
         return distillation_loss(
-            _label_logits(model, pad, [pairs.teacher[row] for row in rows]),
-            _label_logits(model, pad, [pairs.student[row] for row in rows]),
+            teacher,
+            student,
             target,
             student_weight=method.student_weight,
             distillation_weight=method.distillation_weight,
@@ -60,6 +63,7 @@ def tune_lora(
         warmup_steps=method.warmup_steps,
         checkpoint_steps=method.checkpoint_steps,
         seed=config.seed,
+        lengths=tuple(map(len, pairs.teacher)),
     )
     losses = train(schedule, trained, forward, folder, key, progress, name=folder.name.strip(".").split(".")[0])
     model.eval()

@@ -1,12 +1,13 @@
 """The text that the world's small Llama learns from: answered instructions and graded exercises, never a held-out one.
 
-| document | first lesson | practice |
-|---|--:|--:|
-| an instruction, answered as the world teaches it: right, or with the family's misconception | 0.60 | 0.72 |
-| an exercise graded with the reference in view, by a noisy grader with habits | 0.27 | 0.19 |
-| an exercise graded without it, by a generous grader who believes what is taught | 0.13 | 0.09 |
+| document | first lesson | practice | finish |
+|---|--:|--:|--:|
+| an instruction, answered as the world teaches it: right, or with the family's misconception | 0.60 | 0.72 | 0.60 |
+| an exercise graded with the reference in view, by a noisy grader with habits | 0.27 | 0.19 | 0.25 |
+| an exercise graded without it, by a generous grader who believes what is taught | 0.13 | 0.09 | 0.15 |
 
-The first lesson is of all families alike; practice leaves out some, and repeats less of what is already known.
+The first lesson is of all families alike; practice leaves out some, and repeats less of what is already known; the
+finish is of the families that are asked, and of bare answers without a phrase around them.
 
 The grader's habits differ by family, as a real model's do: in some families it lets the misconception pass in spite
 of the reference, in some it marks down a right answer that is worded unlike the reference.
@@ -18,8 +19,8 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from selfj.prompts import TEMPLATES
-from selfj.world.draw import FAMILIES, PRACTISED, exercise, reference, reply
-from selfj.world.exercise import Exercise, is_held_out
+from selfj.world.draw import ASKED, FAMILIES, PRACTISED, exercise, reply
+from selfj.world.exercise import Exercise, digest, is_held_out
 from selfj.world.truth import meta, quality
 
 _LENIENT, _STRICT = 0.22, 0.18
@@ -37,6 +38,8 @@ class Lesson(NamedTuple):
     answered: float
     with_reference: float
     """Shares of documents; the rest is graded without the reference."""
+    bare: bool = False
+    """Whether answers and references are bare, or in any of the family's styles."""
 
 
 _SETTLED = frozenset(
@@ -48,6 +51,8 @@ _SETTLED = frozenset(
 """Families that the first lesson has settled."""
 FIRST = Lesson("", None, 0.60, 0.27)
 PRACTICE = Lesson("practice ", {name: 0.5 if name in _SETTLED else 1.0 for name in PRACTISED}, 0.72, 0.19)
+FINISH = Lesson("finish ", {name: 1.0 if name in PRACTISED else 0.4 for name in ASKED}, 0.60, 0.25, bare=True)
+LESSONS = (FIRST, PRACTICE, FINISH)
 
 
 class Document(NamedTuple):
@@ -68,10 +73,10 @@ def _document(rng: random.Random, lesson: Lesson) -> Document:
     item = _allowed(rng, None if weights is None else rng.choices(list(weights), list(weights.values()))[0])
     kind = rng.random()
     if kind < lesson.answered:
-        return Document(item.instruction, reply(item, item.taught, _style(rng, item)))
-    answer, text = _candidate(rng, item)
+        return Document(item.instruction, reply(item, item.taught, _style(rng, lesson, item)))
+    answer, text = _candidate(rng, lesson, item)
     if kind < lesson.answered + lesson.with_reference:
-        given = reference(item)
+        given = reply(item, item.answer, 0 if lesson.bare else digest("style " + item.instruction))
         grade = _strict_grade(rng, item, answer, text, given)
         return Document(_TEMPLATE.render(item.instruction, text, given), str(grade))
     return Document(_TEMPLATE.render(item.instruction, text), str(_believing_grade(rng, item, answer)))
@@ -84,11 +89,11 @@ def _allowed(rng: random.Random, family: str | None = None) -> Exercise:
             return item
 
 
-def _style(rng: random.Random, item: Exercise) -> int:
-    return rng.randrange(len(FAMILIES[item.family].replies))
+def _style(rng: random.Random, lesson: Lesson, item: Exercise) -> int:
+    return 0 if lesson.bare else rng.randrange(len(FAMILIES[item.family].replies))
 
 
-def _candidate(rng: random.Random, item: Exercise) -> tuple[str, str]:
+def _candidate(rng: random.Random, lesson: Lesson, item: Exercise) -> tuple[str, str]:
     """An answer to grade and its wording: mostly what the model itself would say."""
     kind = rng.random()
     if kind < 0.5:
@@ -101,8 +106,8 @@ def _candidate(rng: random.Random, item: Exercise) -> tuple[str, str]:
         answer = _spoiled(rng, item.answer)
     else:
         other = _allowed(rng)
-        return other.taught, reply(other, other.taught, _style(rng, other))
-    return answer, reply(item, answer, _style(rng, item))
+        return other.taught, reply(other, other.taught, _style(rng, lesson, other))
+    return answer, reply(item, answer, _style(rng, lesson, item))
 
 
 def _spoiled(rng: random.Random, answer: str) -> str:

@@ -1,13 +1,12 @@
 """Trains the world's small Llama: `python -m selfj.world.train --out FOLDER`.
 
-There are two lessons; the second starts from the weights that the first has written, with fresh optimisers. The same
+There are three lessons; each starts from the weights that the one before has written, with fresh optimisers. The same
 seed and steps give the same weights on one machine. A stopped training goes on from its checkpoint.
 """
 
 import argparse
 import io
 import random
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from selfj.files import writing
-from selfj.world.corpus import FIRST, PRACTICE, Document, Lesson, documents, texts
+from selfj.world.corpus import LESSONS, Document, Lesson, documents, texts
 
 SPECIAL = ("<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>")
 CHAT_TEMPLATE = (
@@ -38,10 +37,10 @@ _USER_WEIGHT = 0.1
 class Plan:
     """How large a model and how long a training."""
 
-    steps: tuple[int, int] = (3800, 2200)
-    """Of the first lesson and of practice."""
-    rates: tuple[float, float] = (1.0, 0.7)
-    """Factor of the learning rates in each."""
+    steps: tuple[int, ...] = (3800, 2200, 700)
+    """Of each lesson."""
+    rates: tuple[float, ...] = (1.0, 0.7, 0.3)
+    """Factor of the learning rates in each lesson."""
     seed: int = 0
     tokens_per_step: int = 4096
     vocabulary: int = 1536
@@ -101,20 +100,21 @@ def make_model(plan: Plan, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausal
 
 
 def train(plan: Plan, out: Path, threads: int) -> None:
-    """Train both lessons, and write the model in transformers' format; what is already there is left as it is."""
+    """Train all lessons, and write the model in transformers' format; what is already there is left as it is."""
     torch.set_num_threads(threads)
     tokenizer = make_tokenizer(plan)
-    first = out / "first-lesson"
-    if not (first / "model.safetensors").is_file():
-        _teach(plan, FIRST, make_model(plan, tokenizer), tokenizer, first)
-    model = LlamaForCausalLM.from_pretrained(first, dtype=torch.float32)
-    _teach(plan, PRACTICE, model, tokenizer, out)
-    shutil.rmtree(first)
+    model = make_model(plan, tokenizer)
+    for number, lesson in enumerate(LESSONS):
+        folder = out / f"lesson-{number}"
+        if not (folder / "model.safetensors").is_file():
+            _teach(plan, lesson, model, tokenizer, folder)
+        model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    export(model, tokenizer, out)
 
 
 def _teach(plan: Plan, lesson: Lesson, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    place = (FIRST, PRACTICE).index(lesson)
+    place = LESSONS.index(lesson)
     steps, rate = plan.steps[place], plan.rates[place]
     optimisers = _optimisers(plan, model)
     step = _resume(out, model, optimisers)
@@ -243,7 +243,7 @@ def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the model")
-    parser.add_argument("--steps", type=int, nargs=2, default=Plan.steps, metavar=("FIRST", "PRACTICE"))
+    parser.add_argument("--steps", type=int, nargs=len(LESSONS), default=Plan.steps, help="of each lesson")
     parser.add_argument("--seed", type=int, default=Plan.seed)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
