@@ -14,7 +14,7 @@ from typing import Any
 from selfj.backends.base import Embedder, Generator, LevelReader, Likelihood
 from selfj.errors import ConfigError, MissingDependency
 from selfj.records import content_id
-from selfj.settings import Backend, FakeBackend, NoBackend, PluginBackend, TransformersBackend
+from selfj.settings import Backend, FakeBackend, HttpBackend, NoBackend, PluginBackend, TransformersBackend
 from selfj.settings import Embedder as EmbedderSettings
 from selfj.settings import FakeEmbedder as FakeEmbedderSettings
 
@@ -23,6 +23,7 @@ __all__ = [
     "embedder",
     "encoder_reader",
     "generator",
+    "identity",
     "level_reader",
     "likelihood",
     "model_digest",
@@ -30,6 +31,18 @@ __all__ = [
     "resolve_model",
 ]
 
+_HTTP_IDENTITY = {
+    "kind",
+    "model",
+    "revision",
+    "protocol",
+    "top_logprobs",
+    "max_chars",
+    "long_text",
+    "send_seed",
+    "logprobs",
+    "extra_body",
+}
 _MODEL_FILES = {".bin", ".jinja", ".json", ".model", ".safetensors", ".txt"}
 
 
@@ -40,6 +53,11 @@ def generator(settings: Backend) -> Generator:
         ConfigError: The model or plugin is absent, or a plugin cannot generate.
         MissingDependency: A package for local models is not installed.
     """
+    if isinstance(settings, HttpBackend):
+        with _http_packages():
+            from selfj.backends.http import HttpGenerator
+
+            return HttpGenerator(settings)
     model: Generator = _capable(_model(settings), settings, "generate")
     return model
 
@@ -56,6 +74,11 @@ def level_reader(settings: Backend, *, template: str = "selfj", adapter: str | N
         ConfigError: The model, adapter or plugin is absent or unfit.
         MissingDependency: A package for local models is not installed.
     """
+    if isinstance(settings, HttpBackend) and adapter is None:
+        with _http_packages():
+            from selfj.backends.http_levels import HttpReader
+
+            return HttpReader(settings, template=template)
     reader: LevelReader = _capable(_model(settings, template=template, adapter=adapter), settings, "read")
     return reader
 
@@ -69,6 +92,11 @@ def likelihood(settings: Backend) -> Likelihood | None:
     """
     if isinstance(settings, NoBackend):
         return None
+    if isinstance(settings, HttpBackend):
+        with _http_packages():
+            from selfj.backends.http import likelihood as over_http
+
+            return over_http(settings)
     model = _model(settings)
     return model if isinstance(model, Likelihood) else None
 
@@ -170,7 +198,14 @@ def digest(settings: Backend) -> str:
     if isinstance(settings, TransformersBackend):
         adapter = model_digest(settings.adapter) if settings.adapter else ""
         return content_id(model_digest(settings.model), adapter)
-    return content_id(settings.model_dump(mode="json"))
+    return content_id(identity(settings))
+
+
+def identity(settings: Backend) -> dict[str, Any]:
+    """The settings on which results depend: for a server neither where it is nor how it is asked, but what for."""
+    if isinstance(settings, HttpBackend):
+        return settings.model_dump(mode="json", include=_HTTP_IDENTITY)
+    return settings.model_dump(mode="json")
 
 
 def _model(settings: Backend, *, template: str = "selfj", adapter: str | None = None) -> Any:
@@ -210,6 +245,16 @@ def _capable(model: Any, settings: Backend | EmbedderSettings, method: str) -> A
         what = settings.target if isinstance(settings, PluginBackend) else settings.kind
         raise ConfigError(f"{what} cannot do what is asked of it here: it has no method {method!r}.")
     return model
+
+
+@contextmanager
+def _http_packages() -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise MissingDependency(
+            f"A model on a server needs a package that is absent: {error}. Run: pip install 'selfj[http]'."
+        ) from error
 
 
 @contextmanager
