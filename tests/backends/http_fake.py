@@ -19,7 +19,7 @@ MODEL = "fake-model"
 ALL = frozenset({"tokenize", "detokenize", "token_ids", "systemone", "decisions", "chat", "completions", "logprobs"})
 _PROMPT = re.compile(
     r"\[Question\]\n(?P<q>.*?)(?:\n\n\[Reference\]\n(?P<r>.*?))?\n\n\[Answer\]\n(?P<a>.*?)"
-    r"(?:\n\n\[Rating\]|\n\n### Response:|)$",
+    r"(?:\n\n\[Rating\])?(?:\n\n### Response:)?$",
     re.DOTALL,
 )
 
@@ -58,6 +58,9 @@ class FakeServer(ThreadingHTTPServer):
         self.seen: list[tuple[str, dict]] = []
         self.most_at_once = self._now = 0
         self.lock = threading.Lock()
+
+    def handle_error(self, request, client_address):
+        """A client that gave up is no fault of the server."""
 
     @property
     def url(self) -> str:

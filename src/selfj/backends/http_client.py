@@ -28,6 +28,7 @@ from selfj.backends.http_errors import (
     CUT,
     HARMLESS,
     MALFORMED,
+    STOPPED,
     TRANSPORT,
     RequestFault,
     error_body,
@@ -140,7 +141,7 @@ class Client:
             sleep=sleep_using_event(event),
             reraise=True,
         )
-        reply: Body = tries(self._send, path, content)
+        reply: Body = tries(self._send, path, content, event)
         return reply
 
     def models(self) -> list[str]:
@@ -189,7 +190,9 @@ class Client:
         # All rows were told the same moment; they should not come back at once.
         return asked + random.uniform(0, self.settings.backoff_s)
 
-    def _send(self, path: str, content: bytes) -> Body:
+    def _send(self, path: str, content: bytes, stop: threading.Event) -> Body:
+        if stop.is_set():
+            raise RequestFault(STOPPED, "another row ended the work")
         url = f"{self.settings.url}/{path}" if not path.startswith("/") else f"{self._root()}{path}"
         try:
             with self._http.stream("POST", url, content=content) as reply:

@@ -55,6 +55,9 @@ NO_LOGPROBS = Fault(BackendRefused, "no_logprobs")
 NO_LEVEL = Fault(BackendRefused, "no_level")
 """A reply in which none of the ten levels stands."""
 
+STOPPED = Fault(BackendUnavailable)
+"""Not sent any more, because another row's fault was everybody's."""
+
 TRANSPORT: dict[type[Exception], Fault] = {
     httpx2.ConnectError: _AWAY,
     httpx2.ConnectTimeout: _AWAY,
