@@ -1,11 +1,14 @@
 """Generating over HTTP: what is sent, what is made of the reply, how many at once."""
 
 import math
+import re
 import threading
+from pathlib import Path
 
 import pytest
 
 from selfj import backends
+from selfj import config as configs
 from selfj.backends.base import Sampling
 from selfj.errors import BackendRefused, ConfigError
 from selfj.settings import HttpBackend
@@ -208,3 +211,14 @@ def test_settings_that_hold_a_secret_or_no_address_are_refused_without_showing_i
     with pytest.raises(ValueError, match="must") as caught:
         HttpBackend(**{"url": "http://host/v1", "model": "m"} | wrong)
     assert "sk-secret" not in str(caught.value)
+
+
+def test_the_examples_of_the_page(server, capsys):
+    page = (Path(__file__).parents[2] / "docs" / "backends.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        assert configs.parse(block).target.kind == "http"
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(code.replace("http://127.0.0.1:8000/v1", server.url).replace("my-judge", MODEL), {})
+    assert 0 <= float(capsys.readouterr().out) <= 9

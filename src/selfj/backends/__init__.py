@@ -228,7 +228,9 @@ def _model(settings: Backend, *, template: str = "selfj", adapter: str | None = 
         from selfj.backends.fake import FakeModel
 
         return FakeModel(settings)
-    return _build(settings)
+    if isinstance(settings, PluginBackend):
+        return _build(settings)
+    raise ConfigError(f"A model of kind {settings.kind} is loaded for one ability at a time.")
 
 
 def _build(settings: PluginBackend) -> Any:

@@ -184,9 +184,10 @@ def _logprobs(choice: Any) -> list[float]:
     if not content:
         return []
     values = [entry.get("logprob") if isinstance(entry, dict) else None for entry in content]
-    if not all(isinstance(value, int | float) and math.isfinite(value) for value in values):
+    known = [float(value) for value in values if isinstance(value, int | float) and math.isfinite(value)]
+    if len(known) < len(values):
         raise RequestFault(MALFORMED, "the log probabilities are malformed")
-    return [float(value) for value in values]
+    return known
 
 
 def _failed(reason: str) -> Generation:

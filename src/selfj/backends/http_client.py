@@ -35,7 +35,7 @@ from selfj.backends.http_errors import (
     status_fault,
     transport_fault,
 )
-from selfj.errors import ConfigError
+from selfj.errors import BackendError, ConfigError
 from selfj.records import content_id
 from selfj.settings import HttpBackend
 
@@ -47,6 +47,8 @@ Post: TypeAlias = Callable[[str, Body], Body]
 
 _KEY_FORM = "reply/1"
 _LONGEST_DETAIL = 300
+_UNLISTED: tuple[type[Exception], ...] = (*TRANSPORT, ValueError, KeyError, TypeError)
+"""What can go wrong with a list of models that is only wanted for a message."""
 _MANY = 8
 """So many failed rows in a row, without a good one between them, are everybody's fault."""
 
@@ -94,15 +96,16 @@ class Client:
 
         if len(rows) <= 1:
             return [one(row) for row in rows]
-        with ThreadPoolExecutor(min(self.settings.concurrency, len(rows))) as pool:
+        pool = ThreadPoolExecutor(min(self.settings.concurrency, len(rows)))
+        try:
             futures = [pool.submit(one, row) for row in rows]
-            try:
-                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-                failed = [future for future in futures if future in done and future.exception()]
-                return [future.result() for future in failed or futures]
-            finally:
-                stop.set()
-                pool.shutdown(wait=False, cancel_futures=True)
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            failed = [future for future in futures if future in done and future.exception()]
+            return [future.result() for future in failed or futures]
+        finally:
+            # Requests under way are not waited for; the rows behind them are never sent.
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def ask(self, post: Post, path: str, body: Body, parse: Callable[[Body], R], *, salt: object = None) -> R:
         """Send a body, or take the reply to it from the cache, and parse it; only what parses is kept.
@@ -149,10 +152,10 @@ class Client:
         try:
             listed = self._http.get(f"{self.settings.url}/models").json()["data"]
             return [str(entry["id"]) for entry in listed]
-        except (*TRANSPORT, ValueError, KeyError, TypeError):
+        except _UNLISTED:
             return []
 
-    def explain(self, fault: RequestFault) -> Exception:
+    def explain(self, fault: RequestFault) -> BackendError:
         """The error to raise where a failure is everybody's."""
         settings = self.settings
         text = f"The server at {settings.url} failed: {fault.detail}. {self._remedy(fault)}"
