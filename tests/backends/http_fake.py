@@ -36,6 +36,8 @@ class Reply:
     announced: int | None = None
     """Content-Length, where it is not the true one."""
     delay_s: float = 0.0
+    drip_s: float = 0.0
+    """Wait before each byte."""
     drop: bool = False
     """Close the connection instead of answering."""
 
@@ -227,7 +229,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(data) if reply.announced is None else reply.announced))
             self.end_headers()
-            self.wfile.write(data)
+            for part in [data[n : n + 1] for n in range(len(data))] if reply.drip_s else [data]:
+                time.sleep(reply.drip_s)
+                self.wfile.write(part)
             self.close_connection = self.close_connection or reply.announced is not None
         except OSError:
             self.close_connection = True

@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 import threading
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from selfj import backends
 from selfj import config as configs
 from selfj.backends.base import Sampling
-from selfj.errors import BackendRefused, ConfigError
+from selfj.errors import BackendRefused, ConfigError, MissingDependency
 from selfj.settings import HttpBackend
 
 from .http_fake import ALL, MODEL, Reply, error, serving
@@ -169,6 +170,16 @@ def test_likelihood_counts_the_reply_and_one_end_token(server):
     (value,) = measure.mean_logprob(ask("q"), ["abc"])
     assert value == pytest.approx(-1.5)
     assert math.isfinite(value)
+
+
+@pytest.mark.parametrize("absent", ["httpx2", "tenacity"])
+@pytest.mark.parametrize("load", [backends.generator, backends.level_reader, backends.likelihood])
+def test_an_absent_package_is_named_with_its_remedy(absent, load, monkeypatch):
+    for module in [name for name in sys.modules if name.startswith("selfj.backends.http")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, absent, None)
+    with pytest.raises(MissingDependency, match=rf"{absent}.*selfj\[http\]"):
+        load(HttpBackend(url="http://127.0.0.1:9/v1", model="m"))
 
 
 def test_a_key_that_is_not_set_is_a_config_error(server, monkeypatch):

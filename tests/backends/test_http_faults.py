@@ -183,6 +183,12 @@ def test_refusals_and_long_texts_never_add_up():
     assert {made.error for made in found} == {"refused", "too_long"}
 
 
+def test_a_reply_that_drips_is_cut_off():
+    with serving(script=lambda n, path, body: Reply(choice(), drip_s=0.1)) as server:
+        (made,) = draw(generator(server, retries=0, timeout_s=0.5), "q")
+    assert made.error == "timeout"
+
+
 def test_a_judge_meets_the_same_faults():
     with serving() as server:
         made = backends.level_reader(HttpBackend(url=server.url, model=MODEL, retries=1, backoff_s=0.001))

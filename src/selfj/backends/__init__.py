@@ -50,8 +50,8 @@ def generator(settings: Backend) -> Generator:
     """Load the model that answers.
 
     Raises:
-        ConfigError: The model or plugin is absent, or a plugin cannot generate.
-        MissingDependency: A package for local models is not installed.
+        ConfigError: The model or plugin or a server's key is absent, or a plugin cannot generate.
+        MissingDependency: A package for the backend is not installed.
     """
     if isinstance(settings, HttpBackend):
         with _http_packages():
@@ -72,7 +72,8 @@ def level_reader(settings: Backend, *, template: str = "selfj", adapter: str | N
 
     Raises:
         ConfigError: The model, adapter or plugin is absent or unfit.
-        MissingDependency: A package for local models is not installed.
+        BackendError: A server cannot be reached, refuses, or offers no way to read levels.
+        MissingDependency: A package for the backend is not installed.
     """
     if isinstance(settings, HttpBackend) and adapter is None:
         with _http_packages():
@@ -88,7 +89,8 @@ def likelihood(settings: Backend) -> Likelihood | None:
 
     Raises:
         ConfigError: The model or plugin is absent.
-        MissingDependency: A package for local models is not installed.
+        BackendError: A server cannot be reached, or refuses.
+        MissingDependency: A package for the backend is not installed.
     """
     if isinstance(settings, NoBackend):
         return None
