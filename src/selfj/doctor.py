@@ -35,6 +35,7 @@ def examine() -> list[Finding]:
         _package("torch", "local causal LMs and judges", "pip install torch, then pip install 'selfj[local]'"),
         _package("transformers", "local causal LMs", "pip install 'selfj[local]'"),
         _package("peft", "tuning with LoRA", "pip install 'selfj[local]'"),
+        _package("httpx2", "models on servers", "pip install 'selfj[http]'"),
         _encoder(),
         _world(),
         _gpu(),

@@ -1,5 +1,6 @@
 """The judge: a level reader with a rule for what counts as a score."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,9 @@ import numpy as np
 
 from selfj import backends
 from selfj.backends.base import JudgeInput, LevelReader
-from selfj.errors import ArtefactError, StaleArtefact
+from selfj.errors import ArtefactError, ConfigError, StaleArtefact
 from selfj.files import read_json
-from selfj.settings import Config, TransformersBackend
+from selfj.settings import Config, HttpBackend, TransformersBackend
 
 JUDGE_VERSION = "judge/1"
 _LEVELS = np.arange(10.0)
@@ -26,7 +27,7 @@ class Score:
     levels: tuple[float, ...] | None
     """Probabilities of the levels 0 to 9."""
     label_mass: float | None
-    """Probability of the ten level tokens before renormalising, in [0, 1]."""
+    """Probability of the ten level tokens before renormalising, in [0, 1]; None where the model does not say."""
     reader: str
     reason: str | None = None
     """Why the exchange is unscored."""
@@ -56,7 +57,8 @@ class Judge:
     def score(self, inputs: Sequence[JudgeInput]) -> list[Score]:
         """Score exchanges in order; those with a reference are read as the teacher.
 
-        A reading with less label mass than `min_label_mass` is unscored, with the reason `low_label_mass`.
+        A reading with less label mass than `min_label_mass` is unscored, with the reason `low_label_mass`; one whose
+        label mass is unknown is scored.
         """
         if not inputs:
             return []
@@ -69,10 +71,11 @@ class Judge:
             return Score(None, None, None, self.name, error)
         # Six decimals: what is stored, compared with a threshold and shown is one and the same number.
         probabilities = tuple(round(float(p), 6) for p in levels)
+        known = None if math.isnan(mass) else round(mass, 6)
         if mass < self.min_label_mass:
-            return Score(None, probabilities, round(mass, 6), self.name, "low_label_mass", truncated)
+            return Score(None, probabilities, known, self.name, "low_label_mass", truncated)
         value = round(float(levels @ _LEVELS), 6)
-        return Score(value, probabilities, round(mass, 6), self.name, truncated=truncated)
+        return Score(value, probabilities, known, self.name, truncated=truncated)
 
 
 def read_judge(folder: Path) -> dict[str, Any]:
@@ -119,6 +122,15 @@ def load_judge(folder: Path, config: Config) -> Judge:
 
 
 def judge_backend(config: Config, base: str | None) -> TransformersBackend:
-    """The settings to load a judge's base model with: those of the target where that is a local model."""
+    """The settings to load a judge's base model with: those of the target where that is a local model.
+
+    Raises:
+        ConfigError: The target is on a server, and no base is named.
+    """
+    if isinstance(config.target, HttpBackend) and base is None:
+        raise ConfigError(
+            f"LoRA needs the weights of the model {config.target.model!r}, and target.kind is http. Name them as "
+            'tune.method.base, or tune an encoder: tune.method.kind = "encoder".'
+        )
     target = config.target if isinstance(config.target, TransformersBackend) else TransformersBackend()
     return target.model_copy(update={"model": base or target.model, "adapter": None})

@@ -3,16 +3,18 @@
 A secret is never a value here; a setting may name the environment variable that holds one.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Settings(BaseModel):
     """Base of all settings: frozen, and an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True)
 
 
 class WorldSource(Settings):
@@ -93,6 +95,67 @@ class TransformersBackend(Settings):
     """Give every batch the same shape, so that a row's result never depends on its neighbours."""
 
 
+class HttpBackend(Settings):
+    """A model behind a server that speaks OpenAI's HTTP interface; judges also through a decision protocol."""
+
+    kind: Literal["http"] = "http"
+    url: str
+    """Address of the interface, mostly ending in `/v1`. A key is never part of it."""
+    model: str
+    """Name under which the server knows the model."""
+    revision: str = ""
+    """Whatever tells apart weights that are served under one name; results of another revision are stale."""
+    api_key_env: str | None = None
+    """Name of the environment variable that holds the key; None sends no key."""
+    protocol: Literal["auto", "token_ids", "systemone", "decisions", "chat", "completions", "verbalised"] = "auto"
+    """How levels are read. `auto` takes the first that the server offers of token_ids, systemone, decisions and chat
+    (see docs/backends.md). `verbalised`, the integer that the model writes, is never chosen by itself."""
+    top_logprobs: int = Field(20, ge=1)
+    """How many of the likeliest tokens `chat` and `completions` ask for; a digit that is not among them counts as 0."""
+    concurrency: int = Field(16, ge=1, le=1024)
+    """Requests under way at once."""
+    timeout_s: float = Field(120.0, gt=0)
+    """Longest time for one try of one request."""
+    retries: int = Field(4, ge=0)
+    """Further tries of a request that failed in a way that can pass."""
+    backoff_s: float = Field(0.5, gt=0)
+    """Scale of the random wait before a further try; it doubles with each."""
+    max_backoff_s: float = Field(60.0, gt=0)
+    """Longest wait before a further try; a server that asks for a longer one is given up."""
+    cache: str | None = None
+    """Folder in which good replies are kept; None keeps none."""
+    max_chars: int = Field(24_000, ge=100)
+    """Longest prompt in characters; the server alone knows its tokens."""
+    long_text: Literal["fail", "cut"] = "fail"
+    """What becomes of a judge prompt that is longer: see the same setting of a model in this process."""
+    send_seed: bool = True
+    """Send a seed with every draw; switch it off for a server that refuses one."""
+    logprobs: bool = True
+    """Ask for the log probability of every drawn token, which the perplexity baseline uses."""
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """Name of the field with the longest reply; OpenAI's newer models want the second."""
+    extra_body: dict[str, Any] = {}
+    """Further fields of every request to a model, such as `chat_template_kwargs`; never a secret."""
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        # The value stays out of the messages, since it may hold a key.
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("must be an address such as http://127.0.0.1:8000/v1")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("must hold no user, password, query or fragment; name a key with api_key_env")
+        return value.rstrip("/")
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _variable(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+            raise ValueError("must be the name of an environment variable, not the key itself")
+        return value
+
+
 class FakeBackend(Settings):
     """A model that invents replies from hashes; for tests and for trying a config."""
 
@@ -119,7 +182,9 @@ class PluginBackend(Settings):
     options: dict[str, Any] = {}
 
 
-Backend = Annotated[TransformersBackend | FakeBackend | NoBackend | PluginBackend, Field(discriminator="kind")]
+Backend = Annotated[
+    TransformersBackend | HttpBackend | FakeBackend | NoBackend | PluginBackend, Field(discriminator="kind")
+]
 
 
 class MiniLM(Settings):

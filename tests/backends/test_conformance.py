@@ -10,10 +10,12 @@ import torch
 from selfj import backends
 from selfj.backends.base import JudgeInput, Likelihood, Sampling
 from selfj.errors import ConfigError, MissingDependency
-from selfj.settings import FakeBackend, MiniLM, NoBackend, PluginBackend, TransformersBackend
+from selfj.settings import FakeBackend, HttpBackend, MiniLM, NoBackend, PluginBackend, TransformersBackend
 from selfj.settings import FakeEmbedder as FakeEmbedderSettings
 
-BACKENDS = ["fake", "plugin", "transformers", "transformers-plain"]
+from .http_fake import MODEL, serving
+
+BACKENDS = ["fake", "plugin", "transformers", "transformers-plain", "http"]
 TEXTS = [
     "hi",
     "",
@@ -28,6 +30,21 @@ TEXTS = [
 SAMPLING = Sampling(temperature=0.8, top_p=0.95, max_tokens=6)
 
 
+@pytest.fixture(scope="module")
+def server():
+    with serving() as started:
+        yield started
+
+
+class Parts:
+    """A backend whose abilities are loaded one by one, as one object."""
+
+    def __init__(self, settings):
+        generator, reader = backends.generator(settings), backends.level_reader(settings)
+        self.name, self.generate, self.read = generator.name, generator.generate, reader.read
+        self.mean_logprob = backends.likelihood(settings).mean_logprob
+
+
 def settings_of(kind: str, llama: str, plain_llama: str):
     if kind == "fake":
         return FakeBackend()
@@ -37,13 +54,15 @@ def settings_of(kind: str, llama: str, plain_llama: str):
 
 
 @pytest.fixture(scope="module", params=BACKENDS)
-def settings(request, llama, plain_llama):
+def settings(request, llama, plain_llama, server):
+    if request.param == "http":
+        return HttpBackend(url=server.url, model=MODEL, concurrency=4)
     return settings_of(request.param, llama, plain_llama)
 
 
 @pytest.fixture(scope="module")
 def model(settings):
-    return backends.generator(settings)
+    return Parts(settings) if settings.kind == "http" else backends.generator(settings)
 
 
 @pytest.fixture(params=[1, 2])
@@ -82,7 +101,7 @@ def test_a_backend_is_what_its_settings_say(settings, model):
     assert isinstance(model.name, str)
     assert model.name
     assert isinstance(backends.likelihood(settings), Likelihood)
-    assert backends.level_reader(settings).name == model.name
+    assert backends.level_reader(settings).name.startswith(model.name)
 
 
 def test_the_empty_batch(model):

@@ -14,7 +14,7 @@ from typing import Any
 from selfj.backends.base import Embedder, Generator, LevelReader, Likelihood
 from selfj.errors import ConfigError, MissingDependency
 from selfj.records import content_id
-from selfj.settings import Backend, FakeBackend, NoBackend, PluginBackend, TransformersBackend
+from selfj.settings import Backend, FakeBackend, HttpBackend, NoBackend, PluginBackend, TransformersBackend
 from selfj.settings import Embedder as EmbedderSettings
 from selfj.settings import FakeEmbedder as FakeEmbedderSettings
 
@@ -23,6 +23,7 @@ __all__ = [
     "embedder",
     "encoder_reader",
     "generator",
+    "identity",
     "level_reader",
     "likelihood",
     "model_digest",
@@ -30,6 +31,18 @@ __all__ = [
     "resolve_model",
 ]
 
+_HTTP_IDENTITY = {
+    "kind",
+    "model",
+    "revision",
+    "protocol",
+    "top_logprobs",
+    "max_chars",
+    "long_text",
+    "send_seed",
+    "logprobs",
+    "extra_body",
+}
 _MODEL_FILES = {".bin", ".jinja", ".json", ".model", ".safetensors", ".txt"}
 
 
@@ -37,9 +50,14 @@ def generator(settings: Backend) -> Generator:
     """Load the model that answers.
 
     Raises:
-        ConfigError: The model or plugin is absent, or a plugin cannot generate.
-        MissingDependency: A package for local models is not installed.
+        ConfigError: The model or plugin or a server's key is absent, or a plugin cannot generate.
+        MissingDependency: A package for the backend is not installed.
     """
+    if isinstance(settings, HttpBackend):
+        with _http_packages():
+            from selfj.backends.http import HttpGenerator
+
+            return HttpGenerator(settings)
     model: Generator = _capable(_model(settings), settings, "generate")
     return model
 
@@ -54,8 +72,14 @@ def level_reader(settings: Backend, *, template: str = "selfj", adapter: str | N
 
     Raises:
         ConfigError: The model, adapter or plugin is absent or unfit.
-        MissingDependency: A package for local models is not installed.
+        BackendError: A server cannot be reached, refuses, or offers no way to read levels.
+        MissingDependency: A package for the backend is not installed.
     """
+    if isinstance(settings, HttpBackend) and adapter is None:
+        with _http_packages():
+            from selfj.backends.http_levels import HttpReader
+
+            return HttpReader(settings, template=template)
     reader: LevelReader = _capable(_model(settings, template=template, adapter=adapter), settings, "read")
     return reader
 
@@ -65,10 +89,16 @@ def likelihood(settings: Backend) -> Likelihood | None:
 
     Raises:
         ConfigError: The model or plugin is absent.
-        MissingDependency: A package for local models is not installed.
+        BackendError: A server cannot be reached, or refuses.
+        MissingDependency: A package for the backend is not installed.
     """
     if isinstance(settings, NoBackend):
         return None
+    if isinstance(settings, HttpBackend):
+        with _http_packages():
+            from selfj.backends.http import likelihood as over_http
+
+            return over_http(settings)
     model = _model(settings)
     return model if isinstance(model, Likelihood) else None
 
@@ -170,7 +200,14 @@ def digest(settings: Backend) -> str:
     if isinstance(settings, TransformersBackend):
         adapter = model_digest(settings.adapter) if settings.adapter else ""
         return content_id(model_digest(settings.model), adapter)
-    return content_id(settings.model_dump(mode="json"))
+    return content_id(identity(settings))
+
+
+def identity(settings: Backend) -> dict[str, Any]:
+    """The settings on which results depend: for a server neither where it is nor how it is asked, but what for."""
+    if isinstance(settings, HttpBackend):
+        return settings.model_dump(mode="json", include=_HTTP_IDENTITY)
+    return settings.model_dump(mode="json")
 
 
 def _model(settings: Backend, *, template: str = "selfj", adapter: str | None = None) -> Any:
@@ -193,7 +230,9 @@ def _model(settings: Backend, *, template: str = "selfj", adapter: str | None = 
         from selfj.backends.fake import FakeModel
 
         return FakeModel(settings)
-    return _build(settings)
+    if isinstance(settings, PluginBackend):
+        return _build(settings)
+    raise ConfigError(f"A model of kind {settings.kind} is loaded for one ability at a time.")
 
 
 def _build(settings: PluginBackend) -> Any:
@@ -210,6 +249,16 @@ def _capable(model: Any, settings: Backend | EmbedderSettings, method: str) -> A
         what = settings.target if isinstance(settings, PluginBackend) else settings.kind
         raise ConfigError(f"{what} cannot do what is asked of it here: it has no method {method!r}.")
     return model
+
+
+@contextmanager
+def _http_packages() -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise MissingDependency(
+            f"A model on a server needs a package that is absent: {error}. Run: pip install 'selfj[http]'."
+        ) from error
 
 
 @contextmanager

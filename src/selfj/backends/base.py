@@ -53,7 +53,7 @@ class LevelReading:
     probabilities: Array
     """Shape (n, 10), each row renormalised over the ten levels; a row of NaN where `errors` has a reason."""
     label_mass: Array
-    """Shape (n,), in [0, 1]: probability of the ten level tokens before renormalising."""
+    """Shape (n,), in [0, 1]: probability of the ten level tokens before renormalising; NaN where it is not known."""
     errors: tuple[str | None, ...]
     """Why an input was not read, such as `too_long`."""
     truncated: tuple[bool, ...]

@@ -49,7 +49,7 @@ def label(
         source_id=lambda row: row.id,
         settings={
             "label": settings.model_dump(),
-            "target": config.target.model_dump(),
+            "target": backends.identity(config.target),
             "embedder": config.embedder.model_dump(),
         },
         inputs={**exchanges.inputs, "target": backends.digest(config.target)},

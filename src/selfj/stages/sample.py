@@ -53,7 +53,7 @@ def sample(
         make=make,
         row_id=lambda row: row.id,
         source_id=lambda response: response.instruction_id,
-        settings={"sample": config.sample.model_dump(), "target": config.target.model_dump()},
+        settings={"sample": config.sample.model_dump(), "target": backends.identity(config.target)},
         inputs={"instructions": instructions.digest, "target": backends.digest(config.target)},
         seed=config.seed,
         part_size=config.part_size,

@@ -38,7 +38,7 @@ def score(
         source_id=lambda row: row.id,
         settings={
             "score": config.score.model_dump(),
-            "target": config.target.model_dump(),
+            "target": backends.identity(config.target),
             "embedder": config.embedder.model_dump(),
         },
         inputs={**exchanges.inputs, **digests, "target": backends.digest(config.target)},
