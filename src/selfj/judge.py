@@ -11,7 +11,7 @@ from selfj import backends
 from selfj.backends.base import JudgeInput, LevelReader
 from selfj.errors import ArtefactError, StaleArtefact
 from selfj.files import read_json
-from selfj.settings import Config, TransformersBackend
+from selfj.settings import Config, TransformersBackend, VllmBackend
 
 JUDGE_VERSION = "judge/1"
 _LEVELS = np.arange(10.0)
@@ -118,7 +118,16 @@ def load_judge(folder: Path, config: Config) -> Judge:
     return Judge(reader, min_label_mass=mass, digest=digest, name=name)
 
 
-def judge_backend(config: Config, base: str | None) -> TransformersBackend:
-    """The settings to load a judge's base model with: those of the target where that is a local model."""
-    target = config.target if isinstance(config.target, TransformersBackend) else TransformersBackend()
+def judge_backend(config: Config, base: str | None) -> TransformersBackend | VllmBackend:
+    """The settings to read a judge's base model with: those of the target where that is a local model."""
+    local = isinstance(config.target, TransformersBackend | VllmBackend)
+    target = config.target if local else TransformersBackend()
     return target.model_copy(update={"model": base or target.model, "adapter": None})
+
+
+def tuning_backend(config: Config, base: str | None) -> TransformersBackend:
+    """The settings to tune a judge with: always transformers, on the model that `judge_backend` reads."""
+    settings = judge_backend(config, base)
+    if isinstance(settings, TransformersBackend):
+        return settings
+    return TransformersBackend(model=settings.model, dtype=settings.dtype, long_text=settings.long_text)
