@@ -82,7 +82,9 @@ def _check_settings(name: str, folder: Path) -> None:
 def _matrices(name: str, folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
     try:
         with safe_open(folder / _WEIGHTS, framework="pt") as file:
-            yield from ((key, tuple(file.get_slice(key).get_shape())) for key in file.keys())  # noqa: SIM118
+            # PEFT saves the untouched table of a tuned embedding as well; nothing reads it.
+            keys = [key for key in file.keys() if not key.endswith(".base_layer.weight")]  # noqa: SIM118
+            yield from ((key, tuple(file.get_slice(key).get_shape())) for key in keys)
     except (OSError, SafetensorError) as error:
         raise ConfigError(
             f"Cannot load the adapter {name}: its {_WEIGHTS} is absent or damaged. Tune it again."
