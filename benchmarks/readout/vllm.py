@@ -3,11 +3,11 @@
 Four contenders take turns on the same exchanges, of `workload`, in the same order, each with an empty prefix cache:
 
 * `selfj`: `LevelReader.read` of the shuffled exchanges, tokenizing, sorting and all.
-* `limit`: bare prefill, in selfj's own engine, of the pieces that must be read at least once (`workload.must_read`): the
-  start that the prompts of one instruction share once, and each own part once, every piece as a prompt of its own,
-  tokenized beforehand, nothing looked up in the cache, one token drawn, no log probabilities. An own part
-  attends to less than it would behind its start, so the limit is a little too high to be reached.
-  It counts the template once per instruction; a cache that keeps it over instructions may read less.
+* `limit`: bare prefill, in selfj's own engine, of the pieces that must be read at least once (`workload.must_read`):
+  the start that the prompts of one instruction share once, and each own part once, every piece as a prompt of its
+  own, tokenized beforehand, nothing looked up in the cache, one token drawn, no log probabilities. An own part
+  attends to less than it would behind its start, so the limit is a little too high to be reached. It counts the
+  template once per instruction; a cache that keeps it over instructions reads less.
 * `original`: the procedure of the published judge.py: texts in the order of the data set, temperature 0, ten tokens,
   `logprobs=20`, in an engine with vLLM's own defaults (but eager, as selfj's). Beam search, which it asked for as well,
   is gone from vLLM.

