@@ -64,8 +64,10 @@ class Engine:
             adapter: On top of the model.
 
         Raises:
-            BackendError: The engine died.
+            BackendError: The engine died, now or before.
         """
+        if self.failed:
+            raise BackendError("vLLM was stopped while it was reading; load the model again.")
         lora = None if adapter is None else self._lora(adapter)
         todo = iter(requests)
         # Whatever ends this early leaves prompts behind that the next call would get back as its own.
