@@ -29,6 +29,8 @@ class Adapter:
     rank: int
     """Greatest rank of its matrices."""
     digest: str
+    output: bool
+    """Whether it changes the table that logits are computed with."""
 
 
 def check_adapter(name: str, model: str) -> Adapter:
@@ -44,10 +46,12 @@ def check_adapter(name: str, model: str) -> Adapter:
     folder = _folder(name)
     _check_settings(name, folder)
     shapes = dict(_module_shapes(model))
-    ranks = [_check_matrix(name, key, shape, shapes) for key, shape in _matrices(name, folder)]
+    matrices = list(_matrices(name, folder))
+    ranks = [_check_matrix(name, key, shape, shapes) for key, shape in matrices]
     if not ranks:
         raise ConfigError(f"The adapter {name} holds no matrices; tune it again.")
-    return Adapter(str(folder), max(ranks), model_digest(str(folder)))
+    output = any("lm_head" in key or "embed" in key for key, _ in matrices)
+    return Adapter(str(folder), max(ranks), model_digest(str(folder)), output)
 
 
 def _folder(name: str) -> Path:

@@ -118,6 +118,9 @@ def engine_for(settings: VllmBackend, adapter: Adapter | None = None) -> Engine:
     if adapter is not None and not rank:
         raise ConfigError(f"The adapter {adapter.folder} has rank {adapter.rank}; vLLM takes at most {_RANKS[-1]}.")
     key = settings.model_dump_json(exclude={"adapter", "max_length", "long_text"})
+    if adapter is not None and adapter.output:
+        # vLLM 0.32 on a CPU leaves such a change in place when it next reads without an adapter.
+        key += adapter.digest
     engine = _RUNNING.get(key)
     if engine is None or engine.failed or engine.rank < rank:
         # An engine that nobody uses any more may wait in a reference cycle, with all its memory.
