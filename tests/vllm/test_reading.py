@@ -94,6 +94,18 @@ def test_the_targets_own_adapter(llama, adapter, shuffled):
         backends.level_reader(vllm(llama, adapter=adapter), adapter=adapter)
 
 
+def test_likelihoods_beside_an_adapter(llama, adapter):
+    judge = backends.level_reader(vllm(llama), adapter=adapter)
+    model = backends.likelihood(vllm(llama))
+    assert model.engine is judge.engine
+    asked = [[{"role": "user", "content": f"q{n}" * (1 + n)}] for n in range(9)]
+    texts = [f"a{n}" * (9 - n) for n in range(9)]
+    expected = backends.likelihood(TransformersBackend(model=llama)).mean_logprob(asked, texts)
+    np.testing.assert_allclose(model.mean_logprob(asked, texts), expected, atol=1e-4)
+    with pytest.raises(ConfigError, match="with an adapter"):
+        judge.mean_logprob(asked, texts)
+
+
 def test_digests_are_those_of_transformers(llama, adapter):
     for name in (None, adapter):
         here, there = vllm(llama, adapter=name), TransformersBackend(model=llama, adapter=name)

@@ -21,7 +21,7 @@ from selfj.backends import resolve_model
 from selfj.backends.adapters import check_adapter
 from selfj.backends.base import Array, Generation, JudgeInput, LevelReading, Messages, Sampling
 from selfj.backends.tokens import Prompts
-from selfj.backends.vllm_engine import engine_for
+from selfj.backends.vllm_engine import Engine, engine_for
 from selfj.errors import ConfigError
 from selfj.prompts import LEVELS
 from selfj.settings import VllmBackend
@@ -60,6 +60,7 @@ class VllmModel:
         wanted = adapter or settings.adapter
         self._adapter = None if wanted is None else check_adapter(wanted, settings.model)
         self.engine = engine_for(settings, self._adapter)
+        self._bare: Engine | None = None
 
     def generate(self, conversations: Sequence[Messages], seeds: Sequence[int], sampling: Sampling) -> list[Generation]:
         """Draw one response per conversation; a failed one is `too_long` or `unsupported_conversation`."""
@@ -115,12 +116,15 @@ class VllmModel:
         return LevelReading(probabilities, mass, tuple(errors), tuple(truncated))
 
     def mean_logprob(self, conversations: Sequence[Messages], responses: Sequence[str]) -> list[float | None]:
-        """Mean log probability of a response's tokens and its end of turn; None where empty or too long."""
+        """Mean log probability of a response's tokens and its end of turn; None where empty or too long.
+
+        Raises:
+            ConfigError: The model has an adapter and runs on a CPU, where vLLM cannot do it.
+        """
+        engine = self._engine_for_prompts()
         values: list[float | None] = [None] * len(responses)
         places: list[tuple[int, list[int]]] = []
-        params = self.engine.sampling(
-            max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False, ignore_eos=True
-        )
+        params = engine.sampling(max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False, ignore_eos=True)
 
         def requests() -> Iterator[tuple[list[int], Any]]:
             for index, (messages, response) in enumerate(zip(conversations, responses, strict=True)):
@@ -130,11 +134,23 @@ class VllmModel:
                     places.append((index, target))
                     yield prompt + target, params
 
-        outputs = self.engine.run(requests(), self._adapter)
+        outputs = engine.run(requests(), self._adapter)
         for (index, target), output in zip(places, outputs, strict=True):
             tail = output.prompt_logprobs[-len(target) :]
             values[index] = _mean([at[token].logprob for at, token in zip(tail, target, strict=True)])
         return values
+
+    def _engine_for_prompts(self) -> Engine:
+        """The engine, but where it can hold adapters on a CPU: there vLLM 0.32 dies of log probabilities of prompts."""
+        if not (self.engine.cpu and self.engine.rank):
+            return self.engine
+        if self._adapter is not None:
+            raise ConfigError(
+                f"vLLM on a CPU cannot say how likely texts are under a model with an adapter ({self.name}). Merge the "
+                "adapter into the model, or use kind = transformers."
+            )
+        self._bare = self._bare or engine_for(self._settings, bare=True)
+        return self._bare
 
     def _judge_prompt(self, exchange: JudgeInput, limit: int) -> tuple[list[int], str | None, bool]:
         try:

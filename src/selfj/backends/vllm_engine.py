@@ -49,6 +49,7 @@ class Engine:
             vllm = _Vllm.load()
             self.sampling: Any = vllm.sampling
             self._request, self._faults = vllm.lora_request, vllm.faults
+            self.cpu = vllm.cpu
             eager = vllm.cpu if settings.enforce_eager is None else settings.enforce_eager
             # vLLM compiles one helper of its log probabilities all the same, which takes longer than a short run.
             self._stance = torch.compiler.set_stance if vllm.cpu and eager else nullcontext
@@ -103,12 +104,13 @@ class Engine:
 _RUNNING: WeakValueDictionary[str, Engine] = WeakValueDictionary()
 
 
-def engine_for(settings: VllmBackend, adapter: Adapter | None = None) -> Engine:
+def engine_for(settings: VllmBackend, adapter: Adapter | None = None, *, bare: bool = False) -> Engine:
     """Give the running engine of a model, or start one.
 
     Args:
         settings: The model; its adapter and what it says of prompts are no part of an engine.
         adapter: What the engine must be able to hold.
+        bare: Give one that can hold no adapter.
 
     Raises:
         ConfigError: vLLM cannot start with the model and these settings.
@@ -122,6 +124,9 @@ def engine_for(settings: VllmBackend, adapter: Adapter | None = None) -> Engine:
         # vLLM 0.32 on a CPU leaves such a change in place when it next reads without an adapter.
         key += adapter.digest
     engine = _RUNNING.get(key)
+    if bare and engine is not None and engine.rank:
+        key += "bare"
+        engine = _RUNNING.get(key)
     if engine is None or engine.failed or engine.rank < rank:
         # An engine that nobody uses any more may wait in a reference cycle, with all its memory.
         engine = None
