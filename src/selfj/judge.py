@@ -12,7 +12,7 @@ from selfj import backends
 from selfj.backends.base import JudgeInput, LevelReader
 from selfj.errors import ArtefactError, ConfigError, StaleArtefact
 from selfj.files import read_json
-from selfj.settings import Config, HttpBackend, TransformersBackend
+from selfj.settings import Config, HttpBackend, TransformersBackend, VllmBackend
 
 JUDGE_VERSION = "judge/1"
 _LEVELS = np.arange(10.0)
@@ -121,8 +121,8 @@ def load_judge(folder: Path, config: Config) -> Judge:
     return Judge(reader, min_label_mass=mass, digest=digest, name=name)
 
 
-def judge_backend(config: Config, base: str | None) -> TransformersBackend:
-    """The settings to load a judge's base model with: those of the target where that is a local model.
+def judge_backend(config: Config, base: str | None) -> TransformersBackend | VllmBackend:
+    """The settings to read a judge's base model with: those of the target where that is a local model.
 
     Raises:
         ConfigError: The target is on a server, and no base is named.
@@ -132,5 +132,14 @@ def judge_backend(config: Config, base: str | None) -> TransformersBackend:
             f"LoRA needs the weights of the model {config.target.model!r}, and target.kind is http. Name them as "
             'tune.method.base, or tune an encoder: tune.method.kind = "encoder".'
         )
-    target = config.target if isinstance(config.target, TransformersBackend) else TransformersBackend()
+    local = isinstance(config.target, TransformersBackend | VllmBackend)
+    target = config.target if local else TransformersBackend()
     return target.model_copy(update={"model": base or target.model, "adapter": None})
+
+
+def tuning_backend(config: Config, base: str | None) -> TransformersBackend:
+    """The settings to tune a judge with: always transformers, on the model that `judge_backend` reads."""
+    settings = judge_backend(config, base)
+    if isinstance(settings, TransformersBackend):
+        return settings
+    return TransformersBackend(model=settings.model, dtype=settings.dtype, long_text=settings.long_text)

