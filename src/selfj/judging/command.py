@@ -53,9 +53,12 @@ def judge_file(path: str | None, out: str | None, judging: Judging, *, progress:
         raise ConfigError("No input: name a FILE, pipe JSONL in, or give --instruction and --response.")
     progress = progress or Quiet()
     source = None if path is None else Path(path)
-    with nullcontext(sys.stdin.buffer) if source is None else opened(source) as stream:
-        total = count_lines(source) if source is not None and source.is_file() else None
-        sink = open_sink(None if out is None else Path(out), sys.stdout.buffer, source, judging.key)
+    target = None if out is None else Path(out)
+    with (
+        nullcontext(sys.stdin.buffer) if source is None else opened(source) as stream,
+        open_sink(target, sys.stdout.buffer, source, judging.key) as sink,
+    ):
+        total = None if source is None else count_lines(source)
         tally = judge_lines(stream, sink, judging, name=path or "standard input", total=total, progress=progress)
     if judging.decides and tally.with_reference:
         progress.note(

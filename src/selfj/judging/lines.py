@@ -8,7 +8,7 @@ there is compared with the input before the next one is judged.
 import fcntl
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from io import BufferedRandom, BufferedReader
 from pathlib import Path
@@ -21,6 +21,8 @@ from selfj.judging.rows import KEY, Judging, Line, Tally, Verdict, judged
 from selfj.progress import Progress, Quiet
 
 _BLOCK = 1 << 20
+_LONGEST_VERDICT = 1 << 16
+"""In bytes; a file of something else may have lines of any length."""
 
 
 class Sink(Protocol):
@@ -72,7 +74,7 @@ def judge_lines(
         sink.flush()
         bar.advance(sum(not kept for *_, kept in chunk))
     if isinstance(sink, JudgedFile):
-        sink.close_at_end()
+        sink.check_end()
     bar.finish(tally.describe())
     return tally
 
@@ -120,9 +122,13 @@ def read_lines(source: BufferedReader, name: str, max_chars: int) -> Iterator[Li
                 yield Line(number, row.fields, row.error, raw if row.error is None else b"")
 
 
-def count_lines(path: Path) -> int:
-    """Number of lines of a file, about: blank ones count, and a compressed file gives its own."""
+def count_lines(path: Path) -> int | None:
+    """Number of lines of a file, blank ones among them; None where it is compressed or no regular file."""
+    if not path.is_file():
+        return None
     with explained(path, "read"), path.open("rb") as stream:
+        if stream.peek(2)[:2] == b"\x1f\x8b":
+            return None
         return sum(block.count(b"\n") for block in iter(lambda: stream.read(_BLOCK), b""))
 
 
@@ -188,6 +194,8 @@ class JudgedFile:
         self._ended = False
         with explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists() and not path.is_file():
+                raise ArtefactError(f"{path} is no regular file, so it cannot be gone on with. Choose another --out.")
             self._handle: BufferedRandom = path.open("a+b")
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -204,10 +212,10 @@ class JudgedFile:
         """
         if self._ended:
             return None
-        with explained(self._path, "read"):
-            line = self._handle.readline()
-        self._number += 1
         prefix = _prefix(row)
+        with explained(self._path, "read"):
+            line = self._handle.readline(len(prefix) + _LONGEST_VERDICT)
+        self._number += 1
         if not line.endswith(b"\n"):
             self._cut(line, prefix)
             return None
@@ -220,7 +228,8 @@ class JudgedFile:
 
     def _cut(self, tail: bytes, prefix: bytes) -> None:
         """Take off a last line that was not written to its end; only if it is one of ours."""
-        if tail[: len(prefix)] != prefix[: len(tail)]:
+        whole = len(tail) < len(prefix) + _LONGEST_VERDICT
+        if not whole or tail[: len(prefix)] != prefix[: len(tail)]:
             raise self._stale("belongs to another input")
         self._ended = True
         if tail:
@@ -238,16 +247,20 @@ class JudgedFile:
         with explained(self._path):
             self._handle.flush()
 
-    def close_at_end(self) -> None:
-        """Close it after the last row.
+    def check_end(self) -> None:
+        """Refuse lines beyond the last row.
 
         Raises:
             StaleArtefact: It has more lines than the input.
         """
-        with self._handle:
-            if not self._ended and self._handle.readline():
-                self._number += 1
-                raise self._stale("is beyond the end of this input")
+        if not self._ended and self._handle.read(1):
+            self._number += 1
+            raise self._stale("is beyond the end of this input")
+
+    def close(self) -> None:
+        """Let go of it."""
+        with explained(self._path):
+            self._handle.close()
 
     def _stale(self, what: str) -> StaleArtefact:
         return StaleArtefact(
@@ -286,14 +299,18 @@ def opened(path: Path) -> Iterator[BufferedReader]:
         yield stream
 
 
-def open_sink(out: Path | None, stdout: IO[bytes], source: Path | None, key: str) -> Sink:
+@contextmanager
+def open_sink(out: Path | None, stdout: IO[bytes], source: Path | None, key: str) -> Iterator[Sink]:
     """Standard output, or the file to go on with.
 
     Raises:
         ConfigError: The input would be written over.
+        ArtefactError: The file cannot be written, or another process writes it.
     """
     if out is None:
-        return Output(stdout)
+        yield Output(stdout)
+        return
     if source is not None and out.exists() and out.samefile(source):
         raise ConfigError(f"--out {out} is the input itself; choose another file.")
-    return JudgedFile(out, key)
+    with closing(JudgedFile(out, key)) as sink:
+        yield sink
