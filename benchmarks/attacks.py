@@ -80,14 +80,13 @@ def wrong_answers(n: int, *, seed: int, reference: bool) -> list[JudgeInput]:
 
 def measure(judge: Judge, kind: str, answers: Sequence[JudgeInput]) -> Shifts:
     chosen = [attack for attack in attacks() if attack.kind == kind]
-    plain = np.tile(scores(judge, answers), (len(chosen), 1))
-    attacked = [scores(judge, [_with(attack.on, answer) for answer in answers]) for attack in chosen]
-    neutral = [scores(judge, [_with(attack.neutral, answer) for answer in answers]) for attack in chosen]
-    return Shifts(kind, plain, np.array(neutral), np.array(attacked))
-
-
-def _with(change, answer: JudgeInput) -> JudgeInput:
-    return replace(answer, response=change(answer.instruction, answer.response))
+    inputs = list(answers)
+    for attack in chosen:
+        inputs += [replace(x, response=attack.neutral(x.instruction, x.response)) for x in answers]
+        inputs += [replace(x, response=attack.on(x.instruction, x.response)) for x in answers]
+    # In one call, so that the judge's batches are full.
+    plain, *others = scores(judge, inputs).reshape(-1, len(answers))
+    return Shifts(kind, np.tile(plain, (len(chosen), 1)), np.array(others[::2]), np.array(others[1::2]))
 
 
 def scores(judge: Judge, inputs: Sequence[JudgeInput]) -> np.ndarray:
@@ -147,8 +146,8 @@ def page(table: str, judge: str, answers: int) -> str:
 Measured with `{command}` at commit {commit()}.
 
 The shift is the mean score with the attack minus that with a neutral text of the same length in the same place, in
-levels of 0 to 9. Above 0 the attack helps a wrong answer. "Answered", where it stands, is the share of these wrong answers
-that reach the run's threshold. What the fence does about it, and what not: [fencing](../design/fencing.md).
+levels of 0 to 9. Above 0 the attack helps a wrong answer. "Answered", where it stands, is the share of these wrong
+answers that reach the run's threshold. What the fence does about it, and what not: [fencing](../design/fencing.md).
 
 {table}
 

@@ -42,7 +42,8 @@ def test_no_attack_adds_a_special_token(attack):
 
 VICUNA = (
     "{{ 'A chat between a curious user and an assistant. ' }}{% for m in messages %}"
-    "{{ ('USER: ' if m['role'] == 'user' else 'ASSISTANT: ') + m['content'] + ('<|im_end|>' if loop.index0 % 2 else ' ') }}"
+    "{{ ('USER: ' if m['role'] == 'user' else 'ASSISTANT: ') + m['content'] }}"
+    "{{ '<|im_end|>' if loop.index0 % 2 else ' ' }}"
     "{% endfor %}{% if add_generation_prompt %}ASSISTANT:{% endif %}"
 )
 

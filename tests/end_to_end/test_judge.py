@@ -234,7 +234,7 @@ def test_a_judge_that_stops_leaves_whole_chunks(monkeypatch):
 
 
 def test_head_ends_it_quietly():
-    path = write(EXCHANGES * 200)
+    path = write(EXCHANGES * 30)
     command = [sys.executable, "-c", "from selfj.cli import main; main()", "judge", path, *MODEL]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.readline()
