@@ -3,7 +3,9 @@
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from io import BufferedReader
 from pathlib import Path
+from typing import cast
 
 from selfj.errors import ConfigError
 from selfj.judging.lines import count_lines, judge_lines, open_sink, opened
@@ -55,7 +57,7 @@ def judge_file(path: str | None, out: str | None, judging: Judging, *, progress:
     source = None if path is None else Path(path)
     target = None if out is None else Path(out)
     with (
-        nullcontext(sys.stdin.buffer) if source is None else opened(source) as stream,
+        nullcontext(cast(BufferedReader, sys.stdin.buffer)) if source is None else opened(source) as stream,
         open_sink(target, sys.stdout.buffer, source, judging.key) as sink,
     ):
         total = None if source is None else count_lines(source)

@@ -273,7 +273,7 @@ def _verdict(line: bytes, prefix: bytes, row: RawRow) -> Verdict | None:
     if not line.startswith(prefix):
         return None
     try:
-        verdict = json.loads(line[len(prefix) : -2])
+        verdict: Verdict = json.loads(line[len(prefix) : -2])
     except ValueError:
         return None
     whole = isinstance(verdict, dict) and {"score", "reason", "truncated", "with_reference"} <= set(verdict)
