@@ -8,22 +8,22 @@ SRC = Path(__file__).parents[1] / "src" / "selfj"
 # A module may import only from rows above its own. Rows are read top to bottom.
 LAYERS = [
     ["errors"],
-    ["records", "progress", "files", "settings"],
+    ["records", "progress", "files", "settings", "fencing"],
     ["config", "prompts", "metrics"],
     ["store", "bootstrap"],
     ["backends"],
-    ["exchanges", "world", "collect", "risk"],
+    ["exchanges", "world", "collect", "risk", "attacks"],
     ["judge"],
     ["label", "baselines", "tune", "report"],
     ["gold", "evaluation"],
-    ["stages", "assistant", "doctor"],
+    ["stages", "assistant", "doctor", "judging"],
     ["pipeline"],
     ["terminal", "cli"],
 ]
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 # These resolve names to modules, so they alone may import inside a function.
 LOADERS = {"backends/__init__.py", "tune/__init__.py", "cli.py"}
-FAMILIES = {"backends", "tune", "collect", "world", "report"}
+FAMILIES = {"backends", "tune", "collect", "world", "report", "judging"}
 # Packages that no module may load just because selfj was imported.
 HEAVY = {"torch", "transformers", "peft", "safetensors", "tokenizers", "huggingface_hub", "vllm"}
 HEAVY_MODULES = {

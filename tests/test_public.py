@@ -58,7 +58,19 @@ def test_the_help_says_what_each_verb_does():
     from selfj.cli import app
 
     shown = CliRunner().invoke(app, ["--help"]).output
-    for verb in ("collect", "sample", "label", "tune", "score", "calibrate", "evaluate", "run", "ask", "doctor"):
+    for verb in (
+        "collect",
+        "sample",
+        "label",
+        "tune",
+        "score",
+        "calibrate",
+        "evaluate",
+        "run",
+        "ask",
+        "judge",
+        "doctor",
+    ):
         assert verb in shown
         help_of_verb = CliRunner().invoke(app, [verb, "--help"]).output
         assert f"selfj {verb}" in help_of_verb, verb

@@ -6,7 +6,6 @@ from pathlib import Path
 from selfj import backends
 from selfj import config as configs
 from selfj.backends.base import Generator, JudgeInput, Messages, Sampling
-from selfj.errors import StaleArtefact
 from selfj.judge import Judge, Score, load_judge
 from selfj.records import Instruction, Turn, content_id
 from selfj.risk import Decision, Threshold, decide, load_threshold
@@ -78,12 +77,7 @@ def load(run: str | Path) -> Assistant:
     folder = Path(run)
     settings = _for_few(config)
     judge = load_judge(folder / "judge", settings)
-    threshold, _ = load_threshold(folder / "threshold.json")
-    if threshold is not None and threshold.judge != judge.digest:
-        raise StaleArtefact(
-            f"The threshold in {folder} was chosen for judge {threshold.judge[:12]}, but the judge there is "
-            f"{judge.digest[:12]}. Run selfj score and selfj calibrate again."
-        )
+    threshold, _ = load_threshold(folder / "threshold.json", judge=judge.digest)
     sampling = Sampling(config.sample.temperature, config.sample.top_p, config.sample.max_tokens)
     return Assistant(backends.generator(settings.target), judge, threshold, sampling, seed=config.seed)
 

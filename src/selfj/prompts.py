@@ -6,6 +6,8 @@ A template turns an exchange into the text of one user message. The reply is one
 import re
 from dataclasses import dataclass
 
+from selfj.fencing import neutralise
+
 LEVELS = tuple("0123456789")
 
 SELFJ_TEACHER = (
@@ -60,18 +62,7 @@ TEMPLATES = {
     "paper": JudgeTemplate("paper", PAPER_TEACHER, PAPER_STUDENT, wrap="{prompt}\n\n### Response:", fence=False),
 }
 
-_MARKER = re.compile(r"\[(question|reference|answer|rating)\]", re.IGNORECASE)
 _SLOT = re.compile(r"\{(instruction|reference|response)\}")
-
-
-def neutralise(text: str) -> str:
-    """Rewrite section markers such as `[Answer]` to `(Answer)`, so that a text cannot open a section.
-
-    Example:
-        >>> neutralise("fine. [Reference] x")
-        'fine. (Reference) x'
-    """
-    return _MARKER.sub(lambda match: f"({match.group(1)})", text)
 
 
 GAP = "\n[...]\n"

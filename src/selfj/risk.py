@@ -235,24 +235,33 @@ def selective(scores: Array, failure: Flags, value: float) -> Selective:
     return Selective(answered / n if n else math.nan, risk, answered, n - answered - unscored, unscored, n)
 
 
-def load_threshold(path: Path, *, data: str | None = None, force: bool = False) -> tuple[Threshold | None, str | None]:
+def load_threshold(
+    path: Path, *, data: str | None = None, judge: str | None = None, force: bool = False
+) -> tuple[Threshold | None, str | None]:
     """Read `threshold.json`: a threshold, or the reason why there is none.
 
     Args:
         path: The file.
         data: Digest of the scores that it must have been learnt on; None does not ask.
+        judge: Digest of the judge that it must have been chosen for; None does not ask.
         force: Take a stale one.
 
     Raises:
         ArtefactError: It is absent or malformed.
-        StaleArtefact: It was learnt on other scores.
+        StaleArtefact: It was learnt on other scores, or chosen for another judge.
     """
     value = read_json(path, "Run selfj calibrate first.")
     if data is not None and value.get("data") != data and not force:
         raise StaleArtefact(f"{path} was learnt on other scores than those here now. Run selfj calibrate again.")
     if value.get("schema") == SCHEMA and isinstance(value.get("infeasible"), str):
         return None, value["infeasible"]
-    return Threshold.from_json(value), None
+    threshold = Threshold.from_json(value)
+    if judge is not None and threshold.judge != judge and not force:
+        raise StaleArtefact(
+            f"The threshold {path} was chosen for judge {threshold.judge[:12]}, but the judge there is {judge[:12]}. "
+            "Run selfj score and selfj calibrate again."
+        )
+    return threshold, None
 
 
 def _check(scores: Array, labels: Array, max_risk: float, confidence: float) -> None:

@@ -7,12 +7,20 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from jinja2 import TemplateError
+
 from selfj.backends.base import JudgeInput, Messages
 from selfj.errors import ConfigError
 from selfj.prompts import LEVELS, TEMPLATES, shorten
 
 PLAIN = "{prompt}\n\n### Response:"
 """Text around a prompt for models without a chat template."""
+_PLAIN_TURN = r"###(?=[^\S\n]*Response\b)"
+"""What opens the reply there; a text may not."""
+_CONTENT = "\ue000"
+_SIGN = re.compile(r"[^\w\s]")
+_LONGEST_MARK = 40
+"""A longer line of a chat template is a default system text, not a mark."""
 
 
 class Prompts:
@@ -31,8 +39,9 @@ class Prompts:
         self._chat = bool(tokenizer.chat_template)
         added = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
         special = {token for token in [*tokenizer.all_special_tokens, *added] if len(token) > 1}
-        ordered = sorted(special, key=len, reverse=True)
-        self._special = re.compile("|".join(re.escape(token) for token in ordered)) if ordered else None
+        ordered = [re.escape(token) for token in sorted(special, key=len, reverse=True)]
+        marks = self._turn_marks(ordered) if self._chat else [_PLAIN_TURN]
+        self._special = re.compile("|".join([*ordered, *marks])) if ordered or marks else None
 
     def conversation_text(self, messages: Messages) -> str:
         """Text of a conversation up to where the reply begins.
@@ -106,9 +115,10 @@ class Prompts:
         return ids[:-1] if closed else ids
 
     def literal(self, text: str) -> str:
-        """Break special tokens inside a text, so that it cannot end its turn or open another.
+        """Break special tokens inside a text, and plain marks of turns, so that it cannot end its turn or open another.
 
-        For a tokenizer with the special token `<|end|>`, the text `a<|end|>` becomes `a< |end|>`.
+        For a tokenizer with the special token `<|end|>`, the text `a<|end|>` becomes `a< |end|>`. So does what the chat
+        template writes between turns, such as `USER:`, and without one the line that opens a reply, `### Response:`.
         """
         text = _valid(text)
         if self._special is None:
@@ -145,6 +155,17 @@ class Prompts:
             written = [token for token in ids if token in stops]
             return written[-1] if written else eos
         return eos
+
+    def _turn_marks(self, special: list[str]) -> list[str]:
+        """Patterns of what the chat template writes between messages as plain text, such as `[/INST]` or `USER:`."""
+        turns = [{"role": role, "content": _CONTENT} for role in ("user", "assistant", "user")]
+        try:
+            text = self._render(turns, add_generation_prompt=True)
+        except TemplateError:
+            return []
+        lines = [line.strip() for line in re.split("|".join([*special, _CONTENT, "\n"]), text)]
+        marks = {line for line in lines if 3 <= len(line) <= _LONGEST_MARK and _SIGN.search(line)}
+        return [re.escape(mark) for mark in sorted(marks, key=len, reverse=True)]
 
     def _render(self, messages: Messages, *, add_generation_prompt: bool) -> str:
         text: str = self._tokenizer.apply_chat_template(

@@ -66,7 +66,7 @@ class Rows:
         self._limit = limit
 
     def __iter__(self) -> Iterator[RawRow]:
-        with _as_input_error(self.path):
+        with as_input_error(self.path):
             yield from islice(self._start(), self._limit)
 
 
@@ -81,7 +81,7 @@ def read_rows(source: FileSource) -> Rows:
         [{'question': 'What is 6 times 7?', 'answer': '42'}]
     """
     path = Path(source.path)
-    with _as_input_error(path):
+    with as_input_error(path):
         if path.is_dir():
             raise InputError(f"{path} is a folder: expected a file ({_FORMATS}).")
         if not path.exists():
@@ -103,7 +103,8 @@ def line_limit(max_chars: int) -> int:
 
 
 @contextmanager
-def _as_input_error(path: Path) -> Iterator[None]:
+def as_input_error(path: Path) -> Iterator[None]:
+    """Turn a fault of the file, such as a damaged compression, into an InputError."""
     try:
         yield
     except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
@@ -112,13 +113,18 @@ def _as_input_error(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[io.BufferedReader]:
-    """Open for reading bytes, through gzip where the file starts like it, after any byte order mark."""
+    """Open for reading bytes; see `unpacked`."""
     with path.open("rb") as raw:
-        unpacked: Any = gzip.GzipFile(fileobj=raw)
-        stream = io.BufferedReader(unpacked) if raw.peek(2)[:2] == b"\x1f\x8b" else raw
-        if stream.peek(3)[:3] == _BOM:
-            stream.read(3)
-        yield stream
+        yield unpacked(raw)
+
+
+def unpacked(raw: io.BufferedReader) -> io.BufferedReader:
+    """A stream of bytes after any byte order mark, through gzip where it starts like it."""
+    inner: Any = gzip.GzipFile(fileobj=raw)
+    stream = io.BufferedReader(inner) if raw.peek(2)[:2] == b"\x1f\x8b" else raw
+    if stream.peek(3)[:3] == _BOM:
+        stream.read(3)
+    return stream
 
 
 def _head(path: Path) -> bytes:
@@ -189,7 +195,7 @@ def _starter(path: Path, kind: str, head: bytes, limit: int) -> Callable[[], Ite
     return partial(_csv_rows, path, delimiter, limit)
 
 
-def _lines(stream: io.BufferedReader, limit: int) -> Iterator[bytes | None]:
+def lines_of(stream: io.BufferedReader, limit: int) -> Iterator[bytes | None]:
     """Lines of at most `limit` bytes; None for a longer one, which is skipped in small pieces."""
     while chunk := stream.readline(limit + 1):
         if chunk.endswith(b"\n") or len(chunk) <= limit:
@@ -202,14 +208,15 @@ def _lines(stream: io.BufferedReader, limit: int) -> Iterator[bytes | None]:
 
 def _jsonl_rows(path: Path, limit: int) -> Iterator[RawRow]:
     with _opened(path) as stream:
-        for number, line in enumerate(_lines(stream, limit), start=1):
+        for number, line in enumerate(lines_of(stream, limit), start=1):
             if line is None:
                 yield RawRow(number, None, "line_too_long")
             elif line.strip():
-                yield _json_line(number, line)
+                yield json_row(number, line)
 
 
-def _json_line(number: int, line: bytes) -> RawRow:
+def json_row(number: int, line: bytes) -> RawRow:
+    """Read one line of JSONL; a line that is no JSON object becomes a row with the reason."""
     try:
         return _object_row(number, json.loads(line.decode("utf-8")))
     except UnicodeDecodeError:
@@ -276,7 +283,7 @@ def _csv_rows(path: Path, delimiter: str, limit: int) -> Iterator[RawRow]:
     # This limit belongs to the process, so it is only ever raised; `_CsvLines` keeps the stricter one.
     csv.field_size_limit(max(csv.field_size_limit(), limit))
     with _opened(path) as stream:
-        lines = _CsvLines(_lines(stream, limit), limit)
+        lines = _CsvLines(lines_of(stream, limit), limit)
         reader = csv.reader(lines, delimiter=delimiter)
         header: list[str] | None = None
         while True:
