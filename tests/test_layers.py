@@ -25,10 +25,11 @@ RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 LOADERS = {"backends/__init__.py", "tune/__init__.py", "cli.py"}
 FAMILIES = {"backends", "tune", "collect", "world", "report"}
 # Packages that no module may load just because selfj was imported.
-HEAVY = {"torch", "transformers", "peft", "safetensors", "tokenizers"}
+HEAVY = {"torch", "transformers", "peft", "safetensors", "tokenizers", "openvino", "nncf"}
 HEAVY_MODULES = {
     "backends/transformers.py",
     "backends/encoder.py",
+    "backends/quantised.py",
     "backends/reward.py",
     "tune/loss.py",
     "tune/loop.py",

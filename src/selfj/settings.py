@@ -197,7 +197,7 @@ class MiniLM(Settings):
     kind: Literal["minilm"] = "minilm"
     engine: Literal["torch", "openvino"] = "torch"
     """`openvino` computes in 8-bit integers, several times faster and nearly the same; see docs/design/encoder.md."""
-    batch_size: int = Field(64, ge=1)
+    batch_size: int = Field(16, ge=1)
     max_length: int = Field(256, ge=8, le=512)
     """Longer texts are cut at this many tokens, as the encoder was trained."""
 

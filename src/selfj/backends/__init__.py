@@ -142,7 +142,16 @@ def embedder(settings: EmbedderSettings) -> Embedder:
     with _local_packages():
         from selfj.backends.encoder import MiniLM
 
+    if settings.engine == "torch":
         return MiniLM(settings)
+    try:
+        from selfj.backends.quantised import QuantisedBody
+    except ImportError as error:
+        raise MissingDependency(
+            f"The engine openvino needs a package that is absent: {error}. Run: pip install 'selfj[openvino]', or "
+            "leave embedder.engine at torch."
+        ) from error
+    return MiniLM(settings, body=QuantisedBody)
 
 
 def encoder_reader(folder: str | Path, texts: Embedder) -> LevelReader:
