@@ -36,6 +36,7 @@ def examine() -> list[Finding]:
         _package("transformers", "local causal LMs", "pip install 'selfj[local]'"),
         _package("peft", "tuning with LoRA", "pip install 'selfj[local]'"),
         _encoder(),
+        _engine(),
         _world(),
         _gpu(),
         _memory(),
@@ -71,6 +72,14 @@ def _encoder() -> Finding:
     except SelfjError as error:
         return Finding(name, False, str(error), remedy)
     return Finding(name, True, f"{vectors.shape[1]} dimensions, weights verified")
+
+
+def _engine() -> Finding:
+    name, remedy = "OpenVINO and NNCF (a faster encoder)", "pip install 'selfj[openvino]'"
+    absent = [package for package in ("openvino", "nncf") if find_spec(package) is None]
+    if absent:
+        return Finding(name, False, f"absent: {', '.join(absent)}", remedy)
+    return Finding(name, True, f"{version('openvino')}, {version('nncf')}")
 
 
 def _world() -> Finding:

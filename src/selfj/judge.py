@@ -117,10 +117,6 @@ def load_judge(source: str | Path, config: Config | None = None, *, template: st
         ArtefactError: There is no judge in the folder, or it is malformed.
         StaleArtefact: The base of a judge of selfj is not the model that it was tuned on.
         ConfigError: The model or its base cannot be loaded, or the template does not fit.
-
-    Example:
-        >>> load_judge("package:selfj.world.model").name                       # doctest: +SKIP
-        'package:selfj.world.model'
     """
     config = config or Config()
     folder = Path(source)

@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from selfj import config as configs
@@ -120,3 +123,9 @@ def test_wrong_settings_are_named(override, named):
 def test_peers_survive_a_dump():
     config = configs.load("demo", ["judges=[{kind='generative', name='a', backend={kind='fake'}}]"])
     assert configs.parse(configs.dump(config)) == config
+
+
+def test_the_config_of_the_design_note():
+    note = (Path(__file__).parents[2] / "docs" / "design" / "peers.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```toml\n(.*?)```", note, re.DOTALL)
+    assert [peer.name for peer in configs.parse(block).judges] == ["ultrarm", "auto_j"]
