@@ -62,7 +62,7 @@ def main() -> None:
 def measure(folder: Path, *, quick: bool) -> list[Figure]:
     documents = functions()
     random.Random(0).shuffle(documents)
-    tuned, held = (24, 10) if quick else (120, 50)
+    tuned, held = (16, 4) if quick else (120, 50)
     train_head(folder, examples(documents[:tuned], documents))
     inputs = [example.teacher for example in examples(documents[tuned : tuned + held], documents)]
     fast, exact = (

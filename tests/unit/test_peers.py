@@ -1,12 +1,15 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from selfj import config as configs
-from selfj.backends.base import Generation, JudgeInput
+from selfj.assistant import Assistant
+from selfj.backends.base import Generation, JudgeInput, RewardReading, Sampling
+from selfj.backends.fake import FakeModel
 from selfj.errors import ConfigError
-from selfj.peers import GenerativeJudge, load_peer
+from selfj.peers import GenerativeJudge, RewardJudge, load_peer
 from selfj.settings import FakeBackend, GenerativePeer
 
 INPUTS = [JudgeInput("q1", "a1"), JudgeInput("q2", "a2", "the reference"), JudgeInput("q3", "a3")]
@@ -28,6 +31,16 @@ class Scripted:
             reply if isinstance(reply, Generation) else Generation(reply, 5, None, "stop")
             for reply in self.replies[: len(conversations)]
         ]
+
+
+class Rewards:
+    """A reward reader that likes long responses."""
+
+    name = "long"
+
+    def rewards(self, inputs):
+        found = np.array([10.0 * len(exchange.response) for exchange in inputs])
+        return RewardReading(found, (None,) * len(inputs), (False,) * len(inputs))
 
 
 def judge(generator, **settings):
@@ -123,6 +136,12 @@ def test_wrong_settings_are_named(override, named):
 def test_peers_survive_a_dump():
     config = configs.load("demo", ["judges=[{kind='generative', name='a', backend={kind='fake'}}]"])
     assert configs.parse(configs.dump(config)) == config
+
+
+def test_no_reward_passes_a_threshold():
+    assistant = Assistant(FakeModel(FakeBackend()), RewardJudge(Rewards()), None, Sampling())
+    decision = assistant.ask("What is 6 times 7?")
+    assert (decision.action, decision.score, decision.reason) == ("decline", None, "reward_is_no_level")
 
 
 def test_the_config_of_the_design_note():

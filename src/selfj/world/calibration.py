@@ -17,17 +17,21 @@ TEXTS = 200
 
 
 def calibration_texts(n: int = TEXTS, seed: int = 20) -> list[str]:
-    """Draw n texts, from one sentence to passages of some 250 tokens, half of them short as most answers are."""
+    """Draw n texts: half of them sentences, as most answers are, then passages of up to 256 tokens and more.
+
+    One text in ten is a sentence repeated, since a model that rambles goes beyond the ranges of other text.
+    """
     rng = random.Random(seed)
-    drawn = exercises(8 * n, seed=seed, held_out=None)
+    drawn = exercises(10 * n, seed=seed, held_out=None)
     sentences = []
     for exercise in drawn:
         answer = reference(exercise) if rng.random() < 0.5 else reply(exercise, exercise.taught, rng.randrange(8))
         sentences += [exercise.instruction, answer]
     texts, place = [], 0
     for number in range(n):
-        size = 1 if number % 2 else rng.randint(2, 16)
-        texts.append(" ".join(sentences[place : place + size]))
+        size = 1 if number % 2 else rng.randint(2, 32)
+        repeated = number % 10 == 4
+        texts.append(" ".join([sentences[place]] * size if repeated else sentences[place : place + size]))
         place += size
     return texts
 
