@@ -7,7 +7,8 @@ is tuned on some functions and scores others. Every contender uses the same Mini
 * selfj: the encoder judge with the engine `openvino`, from exchanges to scores;
 * torch: the same judge in float32;
 * CrossEncoder: sentence-transformers' cross-encoder over the same body with a new head of ten outputs, on pairs of
-  (instruction and reference, response). It scores the same exchanges by another reading, so only time is compared;
+  (instruction and reference, response). It scores the same exchanges by another reading, so only time is compared:
+  it reads instruction and reference again with each candidate, and the encoder judge embeds each distinct text once;
 * SentenceTransformer: its `encode` of the same distinct texts, then the same features and the same head.
 """
 

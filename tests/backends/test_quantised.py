@@ -42,7 +42,9 @@ def test_vectors_are_close_to_those_in_float32(embedder):
     found, exact = embedder.embed(TEXTS), backends.embedder(MiniLM()).embed(TEXTS)
     assert found.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
-    assert (found * exact).sum(axis=1).min() > 0.98
+    similar = (found * exact).sum(axis=1)
+    assert similar.mean() > 0.99
+    assert similar.min() > 0.95
     same, law = found[3] @ found[4], found[3] @ found[5]
     assert same > law + 0.5
     assert embedder.exceeds(TEXTS)[-2:] == [False, True]

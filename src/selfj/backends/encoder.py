@@ -189,8 +189,9 @@ class EncoderReader:
                 rows.append(torch.softmax(self._head(full).double(), dim=1)[: len(part)].numpy())
         probabilities = np.concatenate(rows) if rows else np.zeros((0, len(LEVELS)))
         texts = [text for x in inputs for text in (x.instruction, x.response, x.reference or "")]
-        cut: npt.NDArray[np.bool_] = np.array(self._embedder.exceeds(texts), dtype=bool).reshape(-1, 3).any(axis=1)
-        return LevelReading(probabilities, np.ones(len(inputs)), (None,) * len(inputs), tuple(cut.tolist()))
+        exceeds = self._embedder.exceeds(texts)
+        cut = tuple(any(exceeds[start : start + 3]) for start in range(0, len(texts), 3))
+        return LevelReading(probabilities, np.ones(len(inputs)), (None,) * len(inputs), cut)
 
 
 def exchange_features(embedder: Embedder, inputs: Sequence[JudgeInput]) -> npt.NDArray[np.float32]:
