@@ -20,7 +20,7 @@ $(VENV)/.demo: pyproject.toml
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.demo
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[local,dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[local,openvino,dev]"
 	touch $@
 
 demo: $(VENV)/.demo

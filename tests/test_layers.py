@@ -10,11 +10,11 @@ LAYERS = [
     ["errors"],
     ["records", "progress", "files", "settings", "fencing"],
     ["config", "prompts", "metrics"],
-    ["store", "bootstrap"],
+    ["store", "bootstrap", "verdicts"],
     ["backends"],
     ["exchanges", "world", "collect", "risk", "attacks"],
     ["judge"],
-    ["label", "baselines", "tune", "report"],
+    ["label", "baselines", "peers", "tune", "report"],
     ["gold", "evaluation"],
     ["stages", "assistant", "doctor", "judging"],
     ["pipeline"],
@@ -25,10 +25,13 @@ RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 LOADERS = {"backends/__init__.py", "tune/__init__.py", "cli.py"}
 FAMILIES = {"backends", "tune", "collect", "world", "report", "judging"}
 # Packages that no module may load just because selfj was imported.
-HEAVY = {"torch", "transformers", "peft", "safetensors", "tokenizers", "huggingface_hub", "vllm"}
+HEAVY = {"torch", "transformers", "peft", "safetensors", "tokenizers"}
+HEAVY |= {"huggingface_hub", "vllm", "openvino", "nncf"}
 HEAVY_MODULES = {
     "backends/transformers.py",
     "backends/encoder.py",
+    "backends/quantised.py",
+    "backends/reward.py",
     "backends/adapters.py",
     "backends/vllm.py",
     "backends/vllm_engine.py",

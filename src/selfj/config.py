@@ -96,6 +96,7 @@ def _explain(error: ValidationError) -> str:
     lines = []
     for fault in error.errors():
         tags = {"world", "file", "plugin", "transformers", "http", "fake", "minilm", "lora", "encoder"}
+        tags |= {"reward", "generative"}
         path = [str(part) for part in fault["loc"]]
         where = ".".join(part for i, part in enumerate(path) if i == 0 or part not in tags or i == len(path) - 1)
         if fault["type"] == "extra_forbidden":
@@ -119,4 +120,6 @@ def _nearest(word: str) -> str:
 def _without_none(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_none(item) for item in value]
     return value

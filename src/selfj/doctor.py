@@ -38,6 +38,7 @@ def examine() -> list[Finding]:
         _package("httpx2", "models on servers", "pip install 'selfj[http]'"),
         _vllm(),
         _encoder(),
+        _engine(),
         _world(),
         _gpu(),
         _memory(),
@@ -89,6 +90,14 @@ def _encoder() -> Finding:
     except SelfjError as error:
         return Finding(name, False, str(error), remedy)
     return Finding(name, True, f"{vectors.shape[1]} dimensions, weights verified")
+
+
+def _engine() -> Finding:
+    name, remedy = "OpenVINO and NNCF (a faster encoder)", "pip install 'selfj[openvino]'"
+    absent = [package for package in ("openvino", "nncf") if find_spec(package) is None]
+    if absent:
+        return Finding(name, False, f"absent: {', '.join(absent)}", remedy)
+    return Finding(name, True, f"{version('openvino')}, {version('nncf')}")
 
 
 def _world() -> Finding:

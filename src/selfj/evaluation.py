@@ -13,9 +13,10 @@ from selfj.bootstrap import Interval, bootstrap, bootstrap_difference, summarise
 from selfj.exchanges import Exchange
 from selfj.label import TOP
 from selfj.metrics import calibration_bins, ece, pearson, risk_coverage
+from selfj.peers import method_of
 from selfj.records import hash_fraction
 from selfj.risk import Threshold, answers, selective
-from selfj.settings import Config
+from selfj.settings import Config, GenerativePeer
 
 Array = npt.NDArray[np.float64]
 
@@ -34,9 +35,30 @@ TITLES: dict[str, tuple[str, shapes.MethodGroup]] = {
     "cosine": ("Cosine", "with reference"),
     "oracle": ("Oracle", "bounds"),
 }
+"""Title and group of the methods that any run can have; see `titles`."""
 QUALITIES = ("self_j", "judge_cosine", "judge_self_eval", "self_eval", "self_j_teacher", "z", "self_eval_reference")
 """Methods whose scores are qualities in [0, 9], so that their calibration can be asked for."""
 _POINTS = 200
+
+
+def titles(config: Config) -> dict[str, tuple[str, shapes.MethodGroup]]:
+    """Title and group of every method that a run can have, its own further judges included, in the order of tables."""
+    peers: dict[str, tuple[str, shapes.MethodGroup]] = {}
+    for peer in config.judges:
+        with_reference = isinstance(peer, GenerativePeer) and peer.reference
+        peers[method_of(peer)] = (peer.title or peer.name, "with reference" if with_reference else "without reference")
+    made: dict[str, tuple[str, shapes.MethodGroup]] = {}
+    for key, (title, group) in TITLES.items():
+        if key in ("length", "oracle"):
+            wanted = "without reference" if key == "length" else "with reference"
+            made |= {name: found for name, found in peers.items() if found[1] == wanted}
+        made[key] = (title, group)
+    return made
+
+
+def qualities(config: Config) -> set[str]:
+    """Methods whose scores are qualities in [0, 9]; a reward is none."""
+    return {*QUALITIES, *(method_of(peer) for peer in config.judges if isinstance(peer, GenerativePeer))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +87,10 @@ def with_bounds(scores: Mapping[str, Array], exchanges: Sequence[Exchange], gold
 
 
 def methods(rows: Rows, config: Config) -> dict[str, shapes.Method]:
-    """Every method's metrics against gold, in the order of `TITLES`."""
+    """Every method's metrics against gold, in the order of `titles`."""
     failure = rows.gold < config.calibrate.min_quality
     made: dict[str, shapes.Method] = {}
-    for key, (title, group) in TITLES.items():
+    for key, (title, group) in titles(config).items():
         if key not in rows.scores:
             continue
         scores = rows.scores[key]
@@ -91,7 +113,7 @@ def methods(rows: Rows, config: Config) -> dict[str, shapes.Method]:
             auroc=intervals["auroc"],
             aurc=intervals["aurc"],
             prr=intervals["prr"],
-            ece=_ece(scores, rows, config) if key in QUALITIES else None,
+            ece=_ece(scores, rows, config) if key in qualities(config) else None,
             n=len(scores),
             missing=int(np.isnan(scores).sum()),
         )
@@ -101,7 +123,7 @@ def methods(rows: Rows, config: Config) -> dict[str, shapes.Method]:
 def differences(rows: Rows, config: Config) -> list[shapes.Difference]:
     """Pearson of Self-J minus that of every other method without reference, on the same resamples."""
     made = []
-    for key, (_, group) in TITLES.items():
+    for key, (_, group) in titles(config).items():
         if key in ("self_j", "random") or group != "without reference" or key not in rows.scores:
             continue
         found = bootstrap_difference(
@@ -149,7 +171,7 @@ def curves(rows: Rows, config: Config) -> dict[str, shapes.Curve]:
     """Risk by gold over coverage for every method without reference, and the bounds."""
     failure = rows.gold < config.calibrate.min_quality
     made = {}
-    for key, (_, group) in TITLES.items():
+    for key, (_, group) in titles(config).items():
         if group == "with reference" or key not in rows.scores:
             continue
         curve = risk_coverage(rows.scores[key], failure)

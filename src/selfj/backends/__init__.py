@@ -6,12 +6,13 @@ Imports lie inside the functions, so that torch loads only when a local model is
 import hashlib
 import importlib
 import importlib.util
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from selfj.backends.base import Embedder, Generator, LevelReader, Likelihood
+from selfj.backends.base import Embedder, Generator, LevelReader, Likelihood, RewardReader
 from selfj.errors import ConfigError, MissingDependency
 from selfj.records import content_id
 from selfj.settings import (
@@ -20,6 +21,7 @@ from selfj.settings import (
     HttpBackend,
     NoBackend,
     PluginBackend,
+    RewardBackend,
     TransformersBackend,
     VllmBackend,
 )
@@ -27,6 +29,7 @@ from selfj.settings import Embedder as EmbedderSettings
 from selfj.settings import FakeEmbedder as FakeEmbedderSettings
 
 __all__ = [
+    "adapter_base",
     "digest",
     "embedder",
     "encoder_reader",
@@ -37,6 +40,7 @@ __all__ = [
     "model_digest",
     "plugin",
     "resolve_model",
+    "reward_reader",
 ]
 
 _HTTP_IDENTITY = {
@@ -111,6 +115,54 @@ def likelihood(settings: Backend) -> Likelihood | None:
     return model if isinstance(model, Likelihood) else None
 
 
+def reward_reader(settings: RewardBackend | PluginBackend) -> RewardReader:
+    """Load a reward model.
+
+    Raises:
+        ConfigError: The model or plugin is absent, or is no reward model.
+        MissingDependency: A package for local models is not installed.
+    """
+    if isinstance(settings, PluginBackend):
+        made: RewardReader = _capable(_build(settings), settings, "rewards")
+        return made
+    with _local_packages():
+        from selfj.backends.reward import RewardModel
+
+        return RewardModel(settings)
+
+
+def adapter_base(source: str) -> str | None:
+    """Name of the base model of a PEFT adapter, in a folder or on a hub; None for anything else.
+
+    Raises:
+        ConfigError: It is an adapter that does not name its base.
+        MissingDependency: A package for local models is not installed.
+    """
+    folder = Path(resolve_model(source))
+    if folder.is_dir():
+        about: Path | str | None = folder / "adapter_config.json"
+    else:
+        with _local_packages():
+            from transformers.utils import find_adapter_config_file
+        try:
+            about = find_adapter_config_file(source)
+        except (OSError, ValueError):
+            # No such name; loading it as a model says why.
+            about = None
+    if about is None or not Path(about).is_file():
+        return None
+    try:
+        base = json.loads(Path(about).read_text(encoding="utf-8")).get("base_model_name_or_path")
+    except (OSError, ValueError, AttributeError) as error:
+        raise ConfigError(f"The adapter {source} has an adapter_config.json that cannot be read: {error}.") from error
+    if not isinstance(base, str) or not base:
+        raise ConfigError(
+            f"The adapter {source} does not name its base model; write base_model_name_or_path into its "
+            "adapter_config.json."
+        )
+    return base
+
+
 def embedder(settings: EmbedderSettings) -> Embedder:
     """Load a text encoder.
 
@@ -129,7 +181,16 @@ def embedder(settings: EmbedderSettings) -> Embedder:
     with _local_packages():
         from selfj.backends.encoder import MiniLM
 
+    if settings.engine == "torch":
         return MiniLM(settings)
+    try:
+        from selfj.backends.quantised import QuantisedBody
+    except ImportError as error:
+        raise MissingDependency(
+            f"The engine openvino needs a package that is absent: {error}. Run: pip install 'selfj[openvino]', or "
+            "leave embedder.engine at torch."
+        ) from error
+    return MiniLM(settings, body=QuantisedBody)
 
 
 def encoder_reader(folder: str | Path, texts: Embedder) -> LevelReader:
@@ -203,8 +264,10 @@ def model_digest(path: str) -> str:
     return digest.hexdigest()
 
 
-def digest(settings: Backend) -> str:
+def digest(settings: Backend | RewardBackend) -> str:
     """Identify the model that settings name: its weights where they are local, else the settings."""
+    if isinstance(settings, RewardBackend):
+        return model_digest(settings.model)
     if isinstance(settings, TransformersBackend | VllmBackend):
         adapter = model_digest(settings.adapter) if settings.adapter else ""
         return content_id(model_digest(settings.model), adapter)

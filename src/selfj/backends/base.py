@@ -60,6 +60,18 @@ class LevelReading:
     """Whether a text of an input was cut to fit; see `prompts.shorten`."""
 
 
+@dataclass(frozen=True, slots=True)
+class RewardReading:
+    """What a reward model says of n inputs."""
+
+    rewards: Array
+    """Shape (n,), without bounds, higher is better; NaN where `errors` has a reason."""
+    errors: tuple[str | None, ...]
+    """Why an input was not read, such as `too_long`."""
+    truncated: tuple[bool, ...]
+    """Whether a text of an input was cut to fit."""
+
+
 class Generator(Protocol):
     """Draws responses of a target model."""
 
@@ -86,6 +98,16 @@ class LevelReader(Protocol):
 
     def read(self, inputs: Sequence[JudgeInput]) -> LevelReading:
         """Read one token per input and generate none."""
+        ...
+
+
+class RewardReader(Protocol):
+    """Reads the reward of exchanges."""
+
+    name: str
+
+    def rewards(self, inputs: Sequence[JudgeInput]) -> RewardReading:
+        """Read one number per input; a reference is not looked at."""
         ...
 
 

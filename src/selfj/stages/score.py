@@ -8,10 +8,11 @@ from selfj import backends
 from selfj.backends.base import Likelihood
 from selfj.baselines import consistency, length, log_likelihood
 from selfj.exchanges import Exchange, Exchanges, load_exchanges
-from selfj.judge import Judge, Score, load_judge, read_judge
+from selfj.judge import Judge, Score, Scorer, load_judge, read_judge
+from selfj.peers import load_peer, method_of
 from selfj.progress import Progress, Quiet
 from selfj.records import SCORES, ScoreRow
-from selfj.settings import Config
+from selfj.settings import Config, GenerativePeer, Peer
 from selfj.store import Artefact, Build
 
 JUDGES = {"judge": "self_j", "judge_cosine": "judge_cosine", "judge_self_eval": "judge_self_eval"}
@@ -40,8 +41,14 @@ def score(
             "score": config.score.model_dump(),
             "target": backends.identity(config.target),
             "embedder": config.embedder.model_dump(),
+            **({"judges": [peer.model_dump() for peer in config.judges]} if config.judges else {}),
         },
-        inputs={**exchanges.inputs, **digests, "target": backends.digest(config.target)},
+        inputs={
+            **exchanges.inputs,
+            **digests,
+            "target": backends.digest(config.target),
+            **{method_of(peer): backends.digest(peer.backend) for peer in config.judges},
+        },
         seed=config.seed,
         part_size=config.part_size,
         max_failed=config.max_failed,
@@ -63,6 +70,7 @@ class _Methods:
     exchanges: Exchanges
     folders: Sequence[str]
     judges: dict[str, Judge] = field(default_factory=dict)
+    peers: dict[str, Scorer] = field(default_factory=dict)
 
     def score(self, chunk: Sequence[Exchange]) -> list[ScoreRow]:
         """Rows of a chunk, exchange by exchange."""
@@ -75,6 +83,8 @@ class _Methods:
         made += self._judged(TEACHER, self._judge("judge"), with_reference, with_reference=True)
         for method in self.config.score.methods:
             made += self._baseline(method, test)
+        for peer in self.config.judges:
+            made += self._compared(peer, test)
         place = {exchange.id: number for number, exchange in enumerate(chunk)}
         return sorted(made, key=lambda row: (place[row.id], row.method))
 
@@ -83,7 +93,16 @@ class _Methods:
             self.judges[folder] = load_judge(self.config.path / folder, self.config)
         return self.judges[folder]
 
-    def _judged(self, method: str, judge: Judge, chunk: Sequence[Exchange], *, with_reference: bool) -> list[ScoreRow]:
+    def _compared(self, peer: Peer, chunk: Sequence[Exchange]) -> list[ScoreRow]:
+        with_reference = isinstance(peer, GenerativePeer) and peer.reference
+        subjects = [exchange for exchange in chunk if exchange.instruction.reference or not with_reference]
+        if not subjects:
+            return []
+        if peer.name not in self.peers:
+            self.peers[peer.name] = load_peer(peer, seed=self.config.seed)
+        return self._judged(method_of(peer), self.peers[peer.name], subjects, with_reference=with_reference)
+
+    def _judged(self, method: str, judge: Scorer, chunk: Sequence[Exchange], *, with_reference: bool) -> list[ScoreRow]:
         scores = judge.score([exchange.judge_input(with_reference=with_reference) for exchange in chunk])
         return [_row(exchange, method, made) for exchange, made in zip(chunk, scores, strict=True)]
 
@@ -130,16 +149,18 @@ class _Methods:
 
 
 def _row(exchange: Exchange, method: str, made: Score) -> ScoreRow:
+    # A reward is no level; but as one method among others it is compared as it is, like a log probability.
+    score = made.raw if made.value is None else made.value
     return ScoreRow(
         id=exchange.id,
         instruction_id=exchange.instruction.id,
         method=method,
-        score=made.value,
+        score=score,
         levels=made.levels,
         label_mass=made.label_mass,
         truncated=made.truncated,
         reader=made.reader,
-        error=made.reason,
+        error=None if score is not None else made.reason,
     )
 
 

@@ -1,0 +1,162 @@
+"""The body of MiniLM in 8-bit integers, through OpenVINO.
+
+It is made on first use from the verified weights and from calibration text that ships with selfj, and kept in the
+user's cache folder, whole or not at all, under a name that follows from weights, text and versions.
+"""
+
+import contextlib
+import io
+import json
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from selfj.backends.encoder import WEIGHTS_SHA256, Pooled
+from selfj.errors import ArtefactError
+from selfj.files import explained, file_digest, read_json, write_json
+from selfj.records import content_id
+
+# Both packages report their use to their makers, unless the package that does so cannot be imported.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+import nncf  # noqa: E402
+import openvino  # noqa: E402
+
+RECIPE = 1
+"""Counts changes of how the quantised model is made."""
+CALIBRATION = Path(__file__).with_name("calibration.jsonl")
+_FILES = ("model.xml", "model.bin")
+
+
+class QuantisedBody:
+    """Token vectors, averaged, of length one; integer arithmetic in the matrix products."""
+
+    fixed_rows = False
+
+    def __init__(self, model: Any, encode: Callable[[str], list[int]]):
+        """Load the quantised model, making it first where there is none.
+
+        Args:
+            model: The encoder in float32, from the verified weights.
+            encode: Turns a text into token ids.
+
+        Raises:
+            ArtefactError: The cache folder cannot be written.
+        """
+        self.width = int(model.config.hidden_size)
+        folder = cache_folder() / f"minilm-int8-{cache_key()}"
+        if not _whole(folder):
+            _make(folder, model, encode)
+        settings = {
+            # Without this, what is not integers would be bfloat16 where the processor has it.
+            "INFERENCE_PRECISION_HINT": "f32",
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        }
+        self._compiled = openvino.Core().compile_model(str(folder / "model.xml"), "CPU", settings)
+
+    def __call__(self, ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Embed rows of token ids; returns shape (rows, width)."""
+        found: npt.NDArray[np.float32] = self._compiled({"input_ids": ids, "attention_mask": mask})[0]
+        return found
+
+
+def cache_folder() -> Path:
+    """Where selfj keeps what it can make again: `SELFJ_CACHE`, or `selfj` in the user's cache folder."""
+    own = os.environ.get("SELFJ_CACHE")
+    if own:
+        return Path(own)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "selfj"
+
+
+def cache_key() -> str:
+    """Name of the quantised model: a hash of all that it is made from."""
+    versions = [version(name) for name in ("openvino", "nncf", "torch", "transformers")]
+    return content_id("minilm-int8", RECIPE, WEIGHTS_SHA256, file_digest(CALIBRATION), versions)[:16]
+
+
+def _whole(folder: Path) -> bool:
+    """Whether the model is there with the digests it was made with; a damaged one is made again."""
+    try:
+        about = read_json(folder / "about.json", "")
+        return all(about.get(name) == file_digest(folder / name) for name in _FILES)
+    except ArtefactError:
+        return False
+
+
+def _make(folder: Path, model: Any, encode: Callable[[str], list[int]]) -> None:
+    texts = [json.loads(line) for line in CALIBRATION.read_text(encoding="utf-8").splitlines()]
+    with explained(folder.parent):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        converted = _convert(model)
+        with _quiet():
+            quantised = nncf.quantize(
+                converted,
+                nncf.Dataset([encode(text) for text in texts], _inputs),
+                model_type=nncf.ModelType.TRANSFORMER,
+                subset_size=len(texts),
+            )
+        with explained(partial):
+            openvino.save_model(quantised, str(partial / "model.xml"), compress_to_fp16=False)
+        write_json(partial / "about.json", {name: file_digest(partial / name) for name in _FILES})
+        _publish(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _publish(partial: Path, folder: Path) -> None:
+    with explained(folder):
+        if folder.exists() and not _whole(folder):
+            shutil.rmtree(folder)
+        try:
+            partial.rename(folder)
+        except OSError:
+            # Another process was first.
+            if not _whole(folder):
+                raise
+
+
+def _convert(model: Any) -> Any:
+    dynamic = openvino.PartialShape([-1, -1])
+    names = ("input_ids", "attention_mask")
+    with warnings.catch_warnings():
+        # Tracing warns of shapes that become constants; none of them depends on the rows here, and transformers
+        # reads a property that it has deprecated itself.
+        warnings.simplefilter("ignore")
+        return openvino.convert_model(
+            Pooled(model),
+            example_input={name: torch.ones((2, 8), dtype=torch.int64) for name in names},
+            input=[(name, dynamic, openvino.Type.i64) for name in names],
+        )
+
+
+def _inputs(ids: list[int]) -> dict[str, npt.NDArray[np.int64]]:
+    row = np.array([ids], dtype=np.int64)
+    return {"input_ids": row, "attention_mask": np.ones_like(row)}
+
+
+@contextlib.contextmanager
+def _quiet() -> Any:
+    logger = logging.getLogger("nncf")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(before)
