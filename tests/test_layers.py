@@ -29,6 +29,7 @@ HEAVY = {"torch", "transformers", "peft", "safetensors", "tokenizers"}
 HEAVY_MODULES = {
     "backends/transformers.py",
     "backends/encoder.py",
+    "backends/prefix.py",
     "tune/loss.py",
     "tune/loop.py",
     "tune/lora.py",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from selfj import backends
-from selfj.backends.base import JudgeInput, LevelReader
+from selfj.backends.base import JudgeInput, LevelReader, LevelReading, PairReader
 from selfj.errors import ArtefactError, StaleArtefact
 from selfj.files import read_json
 from selfj.settings import Config, TransformersBackend
@@ -60,7 +60,20 @@ class Judge:
         """
         if not inputs:
             return []
-        reading = self.reader.read(inputs)
+        return self._scores(self.reader.read(inputs))
+
+    def score_both(self, inputs: Sequence[JudgeInput]) -> tuple[list[Score], list[Score]]:
+        """Score exchanges that all have a reference, in order, as the student and as the teacher.
+
+        One pass reads both where the reader and its template can.
+        """
+        if inputs and isinstance(self.reader, PairReader):
+            student, teacher = self.reader.read_both(inputs)
+            return self._scores(student), self._scores(teacher)
+        students = [JudgeInput(exchange.instruction, exchange.response) for exchange in inputs]
+        return self.score(students), self.score(inputs)
+
+    def _scores(self, reading: LevelReading) -> list[Score]:
         rows = zip(reading.probabilities, reading.label_mass, reading.errors, reading.truncated, strict=True)
         return [self._score(levels, float(mass), error, cut) for levels, mass, error, cut in rows]
 

@@ -141,6 +141,9 @@ class FakeEmbedder(Settings):
 Embedder = Annotated[MiniLM | FakeEmbedder | PluginBackend, Field(discriminator="kind")]
 
 
+Template = Literal["selfj", "selfj-last", "paper"]
+
+
 class Sample(Settings):
     """How the target model answers."""
 
@@ -162,7 +165,7 @@ class LabelSettings(Settings):
     """Semantic similarity of response and reference."""
     weight: float = Field(0.5, ge=0, le=1)
     """Weight of self-evaluation in z; the rest goes to 9 x cosine."""
-    template: Literal["selfj", "paper"] = "selfj"
+    template: Template = "selfj"
     min_label_mass: float = Field(0.01, ge=0, le=1)
     """A self-evaluation with less probability on the ten levels than this is not used."""
 
@@ -179,7 +182,8 @@ class LoraTuning(Settings):
     kind: Literal["lora"] = "lora"
     base: str | None = None
     """Model to tune; None tunes the target model."""
-    template: Literal["selfj", "paper"] = "selfj"
+    template: Template = "selfj"
+    """Judge template; with `selfj-last` one pass reads both the student's and the teacher's rating."""
     r: int = Field(16, ge=1)
     alpha: int = Field(16, ge=1)
     dropout: float = Field(0.05, ge=0, lt=1)
