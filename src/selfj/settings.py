@@ -84,6 +84,7 @@ class TransformersBackend(Settings):
     """`auto` means float32 on a CPU and bfloat16 on a GPU."""
     device: str = "auto"
     batch_size: int = Field(64, ge=1)
+    """Most rows per batch; on a CPU judge prompts are read in smaller ones."""
     max_length: int = Field(1024, ge=16)
     """Longest prompt in tokens."""
     long_text: Literal["fail", "cut"] = "fail"

@@ -114,18 +114,9 @@ class Prompts:
             if text is None:
                 made.append(JudgePrompt([], error="unsupported_conversation"))
                 continue
-            first = known[text[0]]
-            ids, truncated = first + [token for other in text[1:] for token in later[other]], False
-            if len(ids) > limit:
-                found, truncated = self.judge_within(exchange, limit, cut=cut)
-                if found is None:
-                    made.append(JudgePrompt([], error="too_long"))
-                    continue
-                ids = found
-            beginnings = [_alike(ids, start) for start in starts[_beginning(exchange, self.reference_last)]]
-            # A student's prompt that was cut is not the beginning of the teacher's.
-            student = () if truncated or len(text) == 1 else (len(first),)
-            made.append(JudgePrompt(ids, beginnings[0], (beginnings[1], *student), truncated))
+            turns = [known[text[0]], *(later[other] for other in text[1:])]
+            others = starts[_beginning(exchange, self.reference_last)]
+            made.append(self._divided(exchange, turns, others, limit, cut=cut))
         return made
 
     def judge_within(self, exchange: JudgeInput, limit: int, *, cut: bool) -> tuple[list[int] | None, bool]:
@@ -150,6 +141,21 @@ class Prompts:
             else:
                 high = middle
         return best, best is not None
+
+    def _divided(
+        self, exchange: JudgeInput, turns: Sequence[list[int]], others: Sequence[list[int]], limit: int, *, cut: bool
+    ) -> JudgePrompt:
+        """Join the turns of a prompt, cut it to the limit, and find where it parts from the two other prompts."""
+        ids: list[int] | None = [token for turn in turns for token in turn]
+        truncated = False
+        if ids is not None and len(ids) > limit:
+            ids, truncated = self.judge_within(exchange, limit, cut=cut)
+        if ids is None:
+            return JudgePrompt([], error="too_long")
+        head, response = (_alike(ids, other) for other in others)
+        # Once cut, the teacher's prompt no longer begins with the student's.
+        student = [len(turns[0])] if len(turns) > 1 and not truncated else []
+        return JudgePrompt(ids, head, (response, *student), truncated)
 
     def conversation_ids(self, messages: Messages) -> list[int]:
         """Token ids of a conversation up to where the reply begins; see `conversation_text`."""
