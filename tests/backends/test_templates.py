@@ -9,7 +9,9 @@ from selfj.backends.base import JudgeInput
 from selfj.backends.tokens import Prompts
 from selfj.backends.transformers import CausalModel
 from selfj.errors import ConfigError
-from selfj.settings import TransformersBackend
+from selfj.progress import Quiet
+from selfj.settings import Config, LoraTuning, TransformersBackend, Tune
+from selfj.tune import Example, tune
 
 TURNS = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
 ALWAYS_THINKS = TURNS + "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}"
@@ -100,7 +102,7 @@ def words_tokenizer() -> PreTrainedTokenizerFast:
 def test_a_model_whose_digits_need_a_space_reads_levels(tmp_path, tiny_models_with):
     path = tiny_models_with(tmp_path, words_tokenizer())
     model = CausalModel(TransformersBackend(model=path))
-    reading = model.read([JudgeInput("yes", "no"), JudgeInput("yes", "maybe")])
+    reading = model.read([JudgeInput("yes", "x no x"), JudgeInput("yes", "x maybe x")])
     assert reading.errors == (None, None)
     np.testing.assert_allclose(reading.probabilities.sum(axis=1), 1)
     assert abs(reading.probabilities[0] - reading.probabilities[1]).max() > 1e-4
@@ -113,3 +115,17 @@ def test_bfloat16_reads_nearly_what_float32_reads(llama):
     )
     assert coarse.errors == (None,) * 8
     assert 0 < abs(coarse.probabilities - exact.probabilities).max() < 0.05
+
+
+def test_a_judge_tuned_with_the_reference_last_reads_both(llama, tmp_path):
+    target = TransformersBackend(model=llama)
+    method = LoraTuning(template="selfj-last", r=2, epochs=1, batch_size=2, micro_batch_size=2, learning_rate=0.01)
+    student, teacher = JudgeInput("q", "a"), JudgeInput("q", "a", "gold")
+    examples = [Example(str(n), teacher, student, level=n) for n in range(4)]
+    tuned = tune(Config(target=target, tune=Tune(method=method)), examples, tmp_path, "key", Quiet())
+    assert tuned.skipped == 0
+    before, after = (CausalModel(target, template="selfj-last", adapter=x) for x in (None, str(tmp_path)))
+    pairs = zip(before.read_both([teacher]), after.read_both([teacher]), strict=True)
+    for old, new in pairs:
+        assert new.errors == (None,)
+        assert abs(old.probabilities - new.probabilities).max() > 1e-4

@@ -151,7 +151,7 @@ class PrefixReader:
     def _chunks(self, paths: Sequence[list[_Piece]]) -> Iterator[list[list[_Piece]]]:
         """Paths in groups whose keys and values fit the memory set aside, the longest beginnings first."""
         order = sorted(paths, key=lambda path: (-len(path[min(1, len(path) - 1)].ids), path[-1].ids))
-        limit = self._kept_bytes // self._token_bytes()
+        limit = self._kept_bytes // _token_bytes(self._model)
         chunk: list[list[_Piece]] = []
         held: set[int] = set()
         tokens = 0
@@ -248,12 +248,6 @@ class PrefixReader:
                 layers = output.past_key_values.layers
                 piece.layers = [(x.keys[row : row + 1, :, first:], x.values[row : row + 1, :, first:]) for x in layers]
 
-    def _token_bytes(self) -> int:
-        config = self._model.config.get_text_config(decoder=True)
-        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        return int(2 * config.num_hidden_layers * heads * size * self._model.dtype.itemsize)
-
 
 def _shared_cuts(prompts: Sequence[Divided]) -> list[Divided]:
     """The prompts with those cuts alone at which two of them part."""
@@ -291,6 +285,15 @@ def _can_divide(config: Any) -> bool:
     # Rotary embeddings scaled in these ways change with the length of the whole prompt.
     rope = str(getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None))
     return plain and not getattr(text, "num_kv_shared_layers", 0) and "dynamic" not in rope and "longrope" not in rope
+
+
+def _token_bytes(model: Any) -> int:
+    """Memory that the keys and values of one token take, at most."""
+    config = model.config.get_text_config(decoder=True)
+    heads = getattr(config, "num_attention_heads", 1)
+    size = getattr(config, "head_dim", None) or config.hidden_size // heads
+    shared = getattr(config, "num_key_value_heads", None) or heads
+    return int(2 * config.num_hidden_layers * shared * size * model.dtype.itemsize)
 
 
 def _faster_attention(model: Any) -> str | None:
