@@ -1,8 +1,8 @@
 """`python -m benchmarks.readout.one_pass [--quick]`: the student's and the teacher's rating from one pass.
 
 The template `selfj-last` brings the reference after the place where the student's rating is read, so that one pass
-over the teacher's prompt gives both. Measured on a CPU, always against the fast reader, which reads what prompts share
-once:
+over the teacher's prompt gives both. Measured in processor seconds of one thread, always against the fast reader,
+which reads what prompts share once:
 
 * two reads: the same ratings, the student's and the teacher's prompts read one after the other.
 * reference first: two reads with the template `selfj`, whose teacher shares the reference among all candidates of an
@@ -11,6 +11,7 @@ once:
 
 import argparse
 import tempfile
+import time
 from functools import partial
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def measure(last: CausalModel, first: CausalModel, rows: list[JudgeInput], round
         "two reads": lambda: (last.read(students), last.read(rows)),
         "two reads, reference first": lambda: (first.read(students), first.read(rows)),
     }
-    seconds = alternate(ways, rounds)
+    seconds = alternate(ways, rounds, time.process_time)
     print(f"{len(rows)} exchanges{suffix.replace('_', ' ')}\n{table(seconds, len(rows))}", flush=True)
     return [
         Figure(f"one_pass_vs_two{suffix}", speedup(seconds, "one pass", "two reads"), "x", ">= 1.6"),

@@ -244,9 +244,10 @@ class PrefixReader:
                 piece.result = row
         for row, piece in enumerate(batch.pieces):
             if piece.continued:
-                first = width - len(piece.ids)
-                layers = output.past_key_values.layers
-                piece.layers = [(x.keys[row : row + 1, :, first:], x.values[row : row + 1, :, first:]) for x in layers]
+                part = slice(row, row + 1), slice(None), slice(width - len(piece.ids), None)
+                layers = [(x.keys[part], x.values[part]) for x in output.past_key_values.layers]
+                # What is held for long must not hold its whole batch.
+                piece.layers = [(k.clone(), v.clone()) for k, v in layers] if piece.head else layers
 
 
 def _shared_cuts(prompts: Sequence[Divided]) -> list[Divided]:
