@@ -7,7 +7,7 @@ SRC = Path(__file__).parents[1] / "src" / "selfj"
 
 # A module may import only from rows above its own. Rows are read top to bottom.
 LAYERS = [
-    ["errors"],
+    ["errors", "model_settings"],
     ["records", "progress", "files", "settings", "fencing"],
     ["config", "prompts", "metrics"],
     ["store", "bootstrap", "verdicts"],
@@ -35,6 +35,7 @@ HEAVY_MODULES = {
     "backends/adapters.py",
     "backends/vllm.py",
     "backends/vllm_engine.py",
+    "backends/prefix.py",
     "tune/loss.py",
     "tune/loop.py",
     "tune/lora.py",

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from selfj import backends
-from selfj.backends.base import JudgeInput, LevelReader
+from selfj.backends.base import JudgeInput, LevelReader, LevelReading, PairReader
 from selfj.errors import ArtefactError, ConfigError, StaleArtefact
 from selfj.files import read_json
 from selfj.settings import Config, HttpBackend, TransformersBackend, VllmBackend
@@ -75,7 +75,20 @@ class Judge:
         """
         if not inputs:
             return []
-        reading = self.reader.read(inputs)
+        return self._scores(self.reader.read(inputs))
+
+    def score_both(self, inputs: Sequence[JudgeInput]) -> tuple[list[Score], list[Score]]:
+        """Score exchanges that all have a reference, in order, as the student and as the teacher.
+
+        One pass reads both where the reader and its template can.
+        """
+        if inputs and isinstance(self.reader, PairReader):
+            student, teacher = self.reader.read_both(inputs)
+            return self._scores(student), self._scores(teacher)
+        students = [JudgeInput(exchange.instruction, exchange.response) for exchange in inputs]
+        return self.score(students), self.score(inputs)
+
+    def _scores(self, reading: LevelReading) -> list[Score]:
         rows = zip(reading.probabilities, reading.label_mass, reading.errors, reading.truncated, strict=True)
         return [self._score(levels, float(mass), error, cut) for levels, mass, error, cut in rows]
 
@@ -179,8 +192,8 @@ def judge_backend(config: Config, base: str | None) -> TransformersBackend | Vll
             f"LoRA needs the weights of the model {config.target.model!r}, and target.kind is http. Name them as "
             'tune.method.base, or tune an encoder: tune.method.kind = "encoder".'
         )
-    local = isinstance(config.target, TransformersBackend | VllmBackend)
-    target = config.target if local else TransformersBackend()
+    local = config.target if isinstance(config.target, TransformersBackend | VllmBackend) else None
+    target = local or TransformersBackend()
     return target.model_copy(update={"model": base or target.model, "adapter": None})
 
 

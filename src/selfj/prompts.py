@@ -18,6 +18,7 @@ SELFJ_STUDENT = (
     "Rate the answer from 0 (worthless) to 9 (perfect).\n\n"
     "[Question]\n{instruction}\n\n[Answer]\n{response}\n\n[Rating]"
 )
+SELFJ_TURN = "[Reference]\n{reference}\n\n[Rating]"
 
 # Byte for byte what the released checkpoint oceanpty/Self-J was tuned on, trailing spaces included.
 PAPER_TEACHER = (
@@ -46,19 +47,40 @@ class JudgeTemplate:
     """Text around the prompt for models without a chat template; None uses the chat template."""
     fence: bool
     """Whether section markers inside the judged texts are neutralised."""
+    turn: str | None = None
+    """A second message of the user, which brings the reference after the place where the student's rating is read:
+    the student's prompt, an empty reply and this make the teacher's prompt. None where one message holds all."""
 
     def render(self, instruction: str, response: str, reference: str | None = None) -> str:
-        """Build the judge prompt of one exchange, with the reference where one is given."""
+        """Build the judge prompt of one exchange as one message, with the reference where one is given."""
         texts = {"instruction": instruction, "response": response}
         if reference is not None:
             texts["reference"] = reference
+        return self._fill(self.student if reference is None else self.teacher, texts)
+
+    def render_turns(self, instruction: str, response: str, reference: str | None = None) -> list[str]:
+        """Build the messages of the user: one, and a second where the reference comes last."""
+        if self.turn is None or reference is None:
+            return [self.render(instruction, response, reference)]
+        return [self.render(instruction, response), self._fill(self.turn, {"reference": reference})]
+
+    def _fill(self, template: str, texts: dict[str, str]) -> str:
         if self.fence:
             texts = {name: neutralise(text) for name, text in texts.items()}
-        return fill(self.student if reference is None else self.teacher, texts)
+        return fill(template, texts)
 
 
 TEMPLATES = {
     "selfj": JudgeTemplate("selfj", SELFJ_TEACHER, SELFJ_STUDENT, wrap=None, fence=True),
+    "selfj-last": JudgeTemplate(
+        "selfj-last",
+        # As one message, for a model that is not asked in two turns.
+        f"{SELFJ_STUDENT}\n\n{SELFJ_TURN}",
+        SELFJ_STUDENT,
+        wrap=None,
+        fence=True,
+        turn=SELFJ_TURN,
+    ),
     "paper": JudgeTemplate("paper", PAPER_TEACHER, PAPER_STUDENT, wrap="{prompt}\n\n### Response:", fence=False),
 }
 

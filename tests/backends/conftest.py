@@ -100,3 +100,9 @@ def char_llama(tmp_path_factory) -> str:
 def tiny_models():
     """Makes further models, over characters."""
     return lambda folder, **sizes: tiny_llama(folder, char_tokenizer(), **sizes)
+
+
+@pytest.fixture(scope="session")
+def tiny_models_with():
+    """Makes further models, with a tokenizer of one's own."""
+    return tiny_llama

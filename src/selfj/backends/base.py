@@ -111,6 +111,15 @@ class RewardReader(Protocol):
         ...
 
 
+@runtime_checkable
+class PairReader(Protocol):
+    """Reads exchanges as the student and as the teacher at once, for less than two readings cost."""
+
+    def read_both(self, inputs: Sequence[JudgeInput]) -> tuple[LevelReading, LevelReading]:
+        """Read inputs that all have a reference: without it and with it, each as `read` would."""
+        ...
+
+
 class Embedder(Protocol):
     """Turns texts into vectors of length one."""
 

@@ -22,7 +22,8 @@ from transformers.utils import logging as transformers_logging
 from selfj.backends import resolve_model
 from selfj.backends.base import Array, Generation, JudgeInput, LevelReading, Messages, Sampling
 from selfj.backends.batching import Batch, aligned, plan
-from selfj.backends.tokens import Prompts
+from selfj.backends.prefix import Divided, PrefixReader
+from selfj.backends.tokens import JudgePrompt, Prompts
 from selfj.errors import BackendError, ConfigError
 from selfj.prompts import LEVELS
 from selfj.settings import TransformersBackend
@@ -61,6 +62,9 @@ class CausalModel:
         self._window: int = getattr(self._model.config, "max_position_embeddings", None) or 2**31
         exact = settings.stable_batches and self._device.type == "cpu"
         self._rows = aligned(settings.batch_size) if exact else settings.batch_size
+        self._reader = PrefixReader(
+            self._model, pad=self._pad, batch_size=settings.batch_size, stable=settings.stable_batches
+        )
         # A model's own defaults, such as a repetition penalty, would change what is drawn.
         self._ends = {"pad_token_id": self._pad, "eos_token_id": self._stops or None}
         self._model.generation_config = GenerationConfig(**self._ends)
@@ -81,24 +85,38 @@ class CausalModel:
 
     def read(self, inputs: Sequence[JudgeInput]) -> LevelReading:
         """Read the level probabilities; a failed row is `too_long` or `unsupported_conversation`."""
+        return self._read(self._judge_prompts(inputs))
+
+    def read_both(self, inputs: Sequence[JudgeInput]) -> tuple[LevelReading, LevelReading]:
+        """Read as the student and as the teacher; in one pass with the template `selfj-last`."""
+        students = [JudgeInput(exchange.instruction, exchange.response) for exchange in inputs]
+        reading = self._read([*self._judge_prompts(students), *self._judge_prompts(inputs)])
+        n = len(inputs)
+        return _rows_of(reading, slice(0, n)), _rows_of(reading, slice(n, None))
+
+    def _judge_prompts(self, inputs: Sequence[JudgeInput]) -> list[JudgePrompt]:
         limit = min(self._settings.max_length, self._window)
-        prompts, truncated = self._judge_prompts(inputs, limit)
-        probabilities: Array = np.full((len(inputs), len(LEVELS)), np.nan)
-        mass: Array = np.full(len(inputs), np.nan)
+        return self._prompts.judge_prompts(inputs, limit, cut=self._settings.long_text == "cut")
+
+    def _read(self, prompts: Sequence[JudgePrompt]) -> LevelReading:
+        probabilities: Array = np.full((len(prompts), len(LEVELS)), np.nan)
+        mass: Array = np.full(len(prompts), np.nan)
         errors = [prompt.error for prompt in prompts]
-        good = [(index, ids) for index, (ids, error) in enumerate(prompts) if error is None]
-        for batch in self._plan([ids for _, ids in good]):
-            rows = batch.take(good)
-            logits = self._forward([ids for _, ids in rows], batch.length, keep=1)[:, -1].float()
-            # Over the whole vocabulary first: the label mass is relative to it.
-            levels = torch.log_softmax(logits, dim=-1)[:, self._levels].double().cpu()
-            for (index, _), row in zip(rows, levels, strict=True):
-                if bool(torch.isfinite(row).all()):
-                    probabilities[index] = torch.softmax(row, dim=0).numpy()
-                    mass[index] = min(float(row.exp().sum()), 1.0)
-                else:
-                    errors[index] = _NOT_FINITE
-        return LevelReading(probabilities, mass, tuple(errors), truncated)
+        good = [index for index, error in enumerate(errors) if error is None]
+        divided = [Divided(tuple(prompts[index].ids), prompts[index].head, prompts[index].cuts) for index in good]
+        with _memory(self._rows):
+            found = self._reader.read(divided, self._level_logprobs)
+        for index, row in zip(good, found, strict=True):
+            if bool(torch.isfinite(row).all()):
+                probabilities[index] = torch.softmax(row, dim=0).numpy()
+                mass[index] = min(float(row.exp().sum()), 1.0)
+            else:
+                errors[index] = _NOT_FINITE
+        return LevelReading(probabilities, mass, tuple(errors), tuple(prompt.truncated for prompt in prompts))
+
+    def _level_logprobs(self, logits: torch.Tensor) -> torch.Tensor:
+        # Over the whole vocabulary first: the label mass is relative to it.
+        return torch.log_softmax(logits, dim=-1)[:, self._levels].double().cpu()
 
     def mean_logprob(self, conversations: Sequence[Messages], responses: Sequence[str]) -> list[float | None]:
         """Mean log probability of a response's tokens and its end of turn; None where empty or too long."""
@@ -125,19 +143,6 @@ class CausalModel:
         except TemplateError:
             # A chat template can refuse a conversation, most often one with a system message.
             return _Prompt([], "unsupported_conversation")
-
-    def _judge_prompts(self, inputs: Sequence[JudgeInput], limit: int) -> tuple[list["_Prompt"], tuple[bool, ...]]:
-        prompts, truncated = [], []
-        for exchange in inputs:
-            try:
-                ids, cut = self._prompts.judge_within(exchange, limit, cut=self._settings.long_text == "cut")
-            except TemplateError:
-                prompts.append(_Prompt([], "unsupported_conversation"))
-                truncated.append(False)
-                continue
-            prompts.append(_Prompt([], "too_long") if ids is None else _Prompt(ids, None))
-            truncated.append(cut)
-        return prompts, tuple(truncated)
 
     def _reply(self, messages: Messages, response: str) -> "_Reply | None":
         if not response:
@@ -195,6 +200,12 @@ class CausalModel:
                 yield Generation(text, n, logprob, "length" if stop is None else "stop")
             else:
                 yield Generation("", 0, None, "stop", _NOT_FINITE)
+
+
+def _rows_of(reading: LevelReading, rows: slice) -> LevelReading:
+    return LevelReading(
+        reading.probabilities[rows], reading.label_mass[rows], reading.errors[rows], reading.truncated[rows]
+    )
 
 
 class _Prompt(NamedTuple):

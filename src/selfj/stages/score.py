@@ -77,10 +77,10 @@ class _Methods:
         test = [exchange for exchange in chunk if exchange.instruction.split == "test"]
         made: list[ScoreRow] = []
         for folder in self.folders:
-            subjects = chunk if folder == "judge" else test
-            made += self._judged(JUDGES[folder], self._judge(folder), subjects, with_reference=False)
-        with_reference = [exchange for exchange in test if exchange.instruction.reference]
-        made += self._judged(TEACHER, self._judge("judge"), with_reference, with_reference=True)
+            if folder == "judge":
+                made += self._both(self._judge(folder), chunk)
+            else:
+                made += self._judged(JUDGES[folder], self._judge(folder), test)
         for method in self.config.score.methods:
             made += self._baseline(method, test)
         for peer in self.config.judges:
@@ -102,7 +102,19 @@ class _Methods:
             self.peers[peer.name] = load_peer(peer, seed=self.config.seed)
         return self._judged(method_of(peer), self.peers[peer.name], subjects, with_reference=with_reference)
 
-    def _judged(self, method: str, judge: Scorer, chunk: Sequence[Exchange], *, with_reference: bool) -> list[ScoreRow]:
+    def _both(self, judge: Judge, chunk: Sequence[Exchange]) -> list[ScoreRow]:
+        """The judge's rows for all exchanges, and the teacher's for those of the test that have a reference."""
+        pairs = [x for x in chunk if x.instruction.split == "test" and x.instruction.reference]
+        taken = {exchange.id for exchange in pairs}
+        made = self._judged(JUDGES["judge"], judge, [exchange for exchange in chunk if exchange.id not in taken])
+        scores = judge.score_both([exchange.judge_input(with_reference=True) for exchange in pairs])
+        for method, found in zip((JUDGES["judge"], TEACHER), scores, strict=True):
+            made += [_row(exchange, method, score) for exchange, score in zip(pairs, found, strict=True)]
+        return made
+
+    def _judged(
+        self, method: str, judge: Scorer, chunk: Sequence[Exchange], *, with_reference: bool = False
+    ) -> list[ScoreRow]:
         scores = judge.score([exchange.judge_input(with_reference=with_reference) for exchange in chunk])
         return [_row(exchange, method, made) for exchange, made in zip(chunk, scores, strict=True)]
 
@@ -110,7 +122,7 @@ class _Methods:
         if not chunk or not self._can(method):
             return []
         if method == "self_eval":
-            return self._judged(method, self._self(), chunk, with_reference=False)
+            return self._judged(method, self._self(), chunk)
         values = self._values(method)(chunk)
         return [
             ScoreRow(exchange.id, exchange.instruction.id, method, value, error=_reason(method, value))

@@ -45,10 +45,10 @@ def tune_lora(
         target = levels[torch.tensor([pairs.levels[row] for row in rows], device=model.device)]
         # Both parts in one pass: they differ by the reference alone, so little is padded.
         prompts = [pairs.teacher[row] for row in rows] + [pairs.student[row] for row in rows]
-        teacher, student = _label_logits(model, pad, prompts).split(len(rows))
+        logits = _label_logits(model, pad, prompts)
         return distillation_loss(
-            teacher,
-            student,
+            logits[: len(rows)],
+            logits[len(rows) :],
             target,
             student_weight=method.student_weight,
             distillation_weight=method.distillation_weight,
