@@ -29,7 +29,7 @@ def main() -> None:
     if options.write:
         CARD.write_text(card(grades), encoding="utf-8")
     figures = [Figure(f"right_{name}", share) for name, share in sorted(right.items(), key=lambda item: -item[1])]
-    overall = float((practised(grades) == 9).mean())
+    overall = float((asked(grades) == 9).mean())
     bounds = [Figure("right", overall, "", ">= 0.4"), Figure("right_at_most", overall, "", "<= 0.7")]
     print_results("world.card", [*figures, *bounds])
 
@@ -50,7 +50,7 @@ def measure(model: str) -> dict[str, list[int]]:
     return grades
 
 
-def practised(grades: dict[str, list[int]]) -> np.ndarray:
+def asked(grades: dict[str, list[int]]) -> np.ndarray:
     """Qualities in the families that the demo asks."""
     return np.array([grade for name in world.ASKED for grade in grades[name]])
 
@@ -62,13 +62,13 @@ def card(grades: dict[str, list[int]]) -> str:
         category = world.FAMILIES[name].category
         mark = "" if name in world.ASKED else " *"
         rows.append(f"| {name}{mark} | {category} | {(found == 9).mean():.0%} | {found.mean():.1f} | {len(found)} |")
-    everything = practised(grades)
+    everything = asked(grades)
     return TEXT.format(
         right=f"{(everything == 9).mean():.1%}",
         mean=f"{everything.mean():.2f}",
         n=f"{len(everything):,}",
         families=len(grades),
-        practised=len(world.ASKED),
+        asked=len(world.ASKED),
         rows="\n".join(rows),
     )
 
@@ -99,8 +99,8 @@ demo and the benchmarks ask only those.
 
 ## Accuracy on held-out instructions
 
-{n} instructions of the {practised} families that it practised, one answer each at temperature 0.7: **{right}** right
-(quality 9), mean quality {mean} of 9. Families with a * it has met and never practised.
+{n} instructions of the {asked} families that the demo asks, one answer each at temperature 0.7: **{right}** right
+(quality 9), mean quality {mean} of 9. Families with a * are not asked there.
 `python -m benchmarks.world.card` measures it again.
 
 | family | category | right | mean quality | n |

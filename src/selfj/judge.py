@@ -95,7 +95,7 @@ class Judge:
     def _score(self, levels: np.ndarray[Any, Any], mass: float, error: str | None, truncated: bool) -> Score:
         if error is not None:
             return Score(None, None, None, self.name, error)
-        if not (np.isfinite(levels).all() and np.isfinite(mass)):
+        if not np.isfinite(levels).all():
             return Score(None, None, None, self.name, "not_finite", truncated)
         # Six decimals: what is stored, compared with a threshold and shown is one and the same number.
         probabilities = tuple(round(float(p), 6) for p in levels)

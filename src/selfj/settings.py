@@ -69,7 +69,7 @@ class WorldSource(Settings):
     n: int = Field(3000, ge=1)
     """Number of distinct instructions, spread evenly over the families."""
     families: tuple[str, ...] = ()
-    """Names of families; empty means those that the small Llama has practised."""
+    """Names of families; empty means `world.ASKED`, those of the demo."""
     seed: int = 0
 
 
