@@ -226,7 +226,7 @@ def doctor() -> None:
 
     findings = examine()
     rows = [(item.name, "works" if item.works else "absent", item.found, item.remedy) for item in findings]
-    print_table(["part", "state", "found", "what to do"], rows)
+    print_table(["part", "state", "found", "what to do"], rows, wrap=True)
     if any(item.needed and not item.works for item in findings):
         raise typer.Exit(2)
 

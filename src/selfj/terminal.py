@@ -75,14 +75,29 @@ class Bars:
         self._stop()
 
 
-def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
-    """Print a table, its first column left-aligned and the rest right-aligned."""
-    table = Table(title=title or None, title_justify="left", header_style="bold")
-    for number, header in enumerate(headers):
-        table.add_column(header, justify="left" if number == 0 else "right", no_wrap=True)
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, wrap: bool = False) -> None:
+    """Print a table, its first column left-aligned and the rest right-aligned.
+
+    On a terminal that is too narrow, cells are wrapped, or the last columns are left out and the reader is told.
+
+    Args:
+        headers: One for each column.
+        rows: Cells as text.
+        wrap: Whether cells may go over several lines; they are then all left-aligned.
+    """
+    widths = [max(len(row[place]) for row in [headers, *rows]) + 3 for place in range(len(headers))]
+    room = OUT.width - 1 if OUT.is_terminal else sum(widths)
+    shown = len(headers)
+    while not wrap and shown > 2 and sum(widths[:shown]) > room:
+        shown -= 1
+    table = Table(header_style="bold")
+    for number, header in enumerate(headers[:shown]):
+        table.add_column(header, justify="right" if number and not wrap else "left", no_wrap=not wrap)
     for row in rows:
-        table.add_row(*(escape(cell) for cell in row))
-    OUT.print(table)
+        table.add_row(*(escape(cell) for cell in row[:shown]))
+    OUT.print(table, width=None if OUT.is_terminal else room + 1)
+    if shown < len(headers):
+        OUT.print(f"not shown for want of room: {', '.join(headers[shown:])}", style="dim", highlight=False)
 
 
 def print_error(text: str) -> None:
