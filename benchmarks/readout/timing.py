@@ -1,6 +1,7 @@
 """Timing of several ways to do one job: in turns, so that a busy machine disturbs all of them alike."""
 
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping
 
@@ -17,8 +18,10 @@ def alternate(
         for name in list(ways)[:: -1 if number % 2 else 1]:
             started = clock()
             ways[name]()
+            taken = clock() - started
+            print(f"  round {number}: {name} {taken:.1f} s", file=sys.stderr, flush=True)
             if number:
-                seconds[name].append(clock() - started)
+                seconds[name].append(taken)
     return seconds
 
 

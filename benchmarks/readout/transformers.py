@@ -34,22 +34,25 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--instructions", type=int, default=4, help="of 8 candidates each")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"], help="of every way")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = workload.write_model(Path(folder), workload.QUICK if options.quick else workload.FULL)
-        print_results("readout.transformers", measure(path, options.instructions, options.rounds, options.threads))
+        print_results(
+            "readout.transformers", measure(path, options.instructions, options.rounds, options.threads, options.dtype)
+        )
 
 
-def measure(path: str, instructions: int, rounds: int, threads: Sequence[int]) -> list[Figure]:
+def measure(path: str, instructions: int, rounds: int, threads: Sequence[int], dtype: str) -> list[Figure]:
     rows = workload.exchanges(instructions)
     mixed = workload.shuffled(rows)
-    plain = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
+    plain = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype)).eval()
     tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
     prompts = Prompts(tokenizer, workload.TEMPLATE)
     ids = [prompts.judge_ids(row) for row in rows]
     print(workload.sizes(ids))
     stable, loose = (
-        CausalModel(TransformersBackend(model=path, stable_batches=stable), template=workload.TEMPLATE)
+        CausalModel(TransformersBackend(model=path, dtype=dtype, stable_batches=stable), template=workload.TEMPLATE)
         for stable in (True, False)
     )
     check(plain, stable, rows, ids, prompts.level_ids())
@@ -88,7 +91,7 @@ def check(
         logits = [plain(torch.tensor([ids])).logits[0, -1, levels] for ids in prompts[:8]]
     expected = torch.softmax(torch.stack(logits).double(), dim=-1).numpy()
     print(f"greatest difference from plain forward passes: {abs(found - expected).max():.1e}")
-    np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_allclose(found, expected, atol=1e-4 if plain.dtype == torch.float32 else 0.05)
 
 
 def naive(model: torch.nn.Module, tokenizer, texts: Sequence[str]) -> None:
