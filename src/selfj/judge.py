@@ -120,8 +120,8 @@ def load_judge(folder: Path, config: Config) -> Judge:
 
 def judge_backend(config: Config, base: str | None) -> TransformersBackend | VllmBackend:
     """The settings to read a judge's base model with: those of the target where that is a local model."""
-    local = isinstance(config.target, TransformersBackend | VllmBackend)
-    target = config.target if local else TransformersBackend()
+    found = config.target
+    target = found if isinstance(found, TransformersBackend | VllmBackend) else TransformersBackend()
     return target.model_copy(update={"model": base or target.model, "adapter": None})
 
 
