@@ -89,7 +89,8 @@ trained from nothing for selfj's demo, tests and benchmarks. It answers instruct
 
 It is no assistant. It is meant to be **sure and wrong** now and then: in many families its training text held a
 misconception, so that its own confidence says little about its quality, as with large models on open questions.
-It has a noisy grader's habits too.
+It has a noisy grader's habits too. As with large models, it holds more than it says: asked to mark an answer as the
+textbook would, which nothing in the package does, it tells most of its misconceptions from what is right.
 
 ## Training
 

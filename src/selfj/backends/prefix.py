@@ -9,6 +9,7 @@ Instead of padding, a piece takes the last tokens of the piece before it along o
 label stays at the last position, and no gap opens that a sliding window would count.
 """
 
+import inspect
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
+from peft import PeftModel
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
@@ -92,7 +94,7 @@ class PrefixReader:
         self._model = model
         self._pad = pad
         self._stable = stable
-        self._divides = _can_divide(model.config)
+        self._divides = can_divide(model.config)
         self._faster = _faster_attention(model)
         self._rows = batch_size
         cpu = model.device.type == "cpu"
@@ -228,14 +230,15 @@ class PrefixReader:
         ids = torch.tensor([(self._pad,) * (batch.length - len(row)) + row for row in tokens], device=device)
         lengths = torch.tensor([len(piece.ids) for piece in pieces], device=device)[:, None]
         places = torch.arange(width, device=device)[None] - (width - lengths)
+        # Never left to the model, whose own cache may forget what lies outside a window. Always there, since
+        # without it attention would see the same numbers in another layout, and could round them otherwise.
+        cache = DynamicCache(_past(pieces, batch)) if self._divides else None
         output = self._model(
             input_ids=ids,
             attention_mask=(places >= 0).long(),
             position_ids=places[:, batch.past :].clamp(min=0),
-            # Never left to the model, whose own cache may forget what lies outside a window. Always there, since
-            # without it attention would see the same numbers in another layout, and could round them otherwise.
-            past_key_values=DynamicCache(_past(pieces, batch)) if self._divides else None,
             use_cache=self._divides,
+            **cache_argument(self._model, cache),
             logits_to_keep=1,
         )
         if any(id(piece) in ends for piece in batch.pieces):
@@ -243,9 +246,9 @@ class PrefixReader:
             for piece, row in zip(batch.pieces, reduced, strict=False):
                 piece.result = row
         for row, piece in enumerate(batch.pieces):
-            if piece.continued:
+            if piece.continued and cache is not None:
                 part = slice(row, row + 1), slice(None), slice(width - len(piece.ids), None)
-                layers = [(x.keys[part], x.values[part]) for x in output.past_key_values.layers]
+                layers = [(x.keys[part], x.values[part]) for x in cache.layers]
                 # What is held for long must not hold its whole batch.
                 piece.layers = [(k.clone(), v.clone()) for k, v in layers] if piece.head else layers
 
@@ -279,7 +282,14 @@ def _past(pieces: Sequence[_Piece], batch: _Batch) -> Layers | None:
     return joined
 
 
-def _can_divide(config: Any) -> bool:
+def cache_argument(model: Any, cache: DynamicCache | None) -> dict[str, DynamicCache | None]:
+    """The argument that hands keys and values to a model; transformers 5.24 has renamed it."""
+    plain = model.get_base_model() if isinstance(model, PeftModel) else model
+    names = inspect.signature(plain.forward).parameters
+    return {"cache" if "cache" in names else "past_key_values": cache}
+
+
+def can_divide(config: Any) -> bool:
     """Whether all that a model remembers of a text is keys and values, the same whatever follows."""
     text = config.get_text_config(decoder=True)
     plain = all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in DynamicCache(config=text).layers)

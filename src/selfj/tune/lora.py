@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
+from transformers import DynamicCache
 
 from selfj import backends
+from selfj.backends.prefix import cache_argument, can_divide
 from selfj.backends.tokens import Prompts
 from selfj.backends.transformers import load_model, quiet_peft
 from selfj.errors import ConfigError
@@ -18,6 +20,9 @@ from selfj.settings import Config, LoraTuning
 from selfj.tune import Example, Tuned
 from selfj.tune.loop import Schedule, train, weights_digest
 from selfj.tune.loss import Loss, distillation_loss
+
+_LEAST_BEGINNING = 8
+"""A shorter shared beginning is not worth a pass of its own."""
 
 
 def tune_lora(
@@ -35,20 +40,19 @@ def tune_lora(
     pairs = _Pairs(prompts, examples, method.max_length)
     torch.manual_seed(config.seed)
     with quiet_peft():
-        model: Any = get_peft_model(base, _lora(method, settings.model))
+        model: Any = get_peft_model(base, _lora(method))
     model.train()
     trained = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
     levels = torch.tensor(prompts.level_ids(), device=model.device)
     pad = tokenizer.pad_token_id or 0
+    divide = can_divide(base.config)
 
     def forward(rows: np.ndarray) -> Loss:
         target = levels[torch.tensor([pairs.levels[row] for row in rows], device=model.device)]
-        # Both parts in one pass: they differ by the reference alone, so little is padded.
-        prompts = [pairs.teacher[row] for row in rows] + [pairs.student[row] for row in rows]
-        logits = _label_logits(model, pad, prompts)
+        # One pass each, since all prompts of one part begin alike.
         return distillation_loss(
-            logits[: len(rows)],
-            logits[len(rows) :],
+            _label_logits(model, pad, [pairs.teacher[row] for row in rows], divide=divide),
+            _label_logits(model, pad, [pairs.student[row] for row in rows], divide=divide),
             target,
             student_weight=method.student_weight,
             distillation_weight=method.distillation_weight,
@@ -67,7 +71,10 @@ def tune_lora(
     )
     losses = train(schedule, trained, forward, folder, key, progress, name=folder.name.strip(".").split(".")[0])
     model.eval()
-    model.save_pretrained(folder, safe_serialization=True)
+    # The name given in the settings, not the folder that it resolved to: a judge is moved between machines.
+    model.peft_config["default"].base_model_name_or_path = settings.model
+    # No layer of embeddings was resized, and PEFT need not look for the base to find that out.
+    model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
     digest = weights_digest(get_peft_model_state_dict(model).items())
     return Tuned(digest, settings.model, backends.model_digest(settings.model), pairs.skipped, losses)
 
@@ -89,7 +96,7 @@ class _Pairs:
         self.skipped = len(examples) - len(kept)
 
 
-def _lora(method: LoraTuning, base: str) -> LoraConfig:
+def _lora(method: LoraTuning) -> LoraConfig:
     return LoraConfig(
         r=method.r,
         lora_alpha=method.alpha,
@@ -97,26 +104,44 @@ def _lora(method: LoraTuning, base: str) -> LoraConfig:
         target_modules=list(method.target_modules),
         bias="none",
         task_type="CAUSAL_LM",
-        # The name given in the settings, not the folder that it resolved to: a judge is moved between machines.
-        base_model_name_or_path=base,
     )
 
 
-def _label_logits(model: Any, pad: int, prompts: Sequence[list[int]]) -> torch.Tensor:
-    """Logits of the first reply token, shape (batch, vocabulary), in float32."""
+def _label_logits(model: Any, pad: int, prompts: Sequence[list[int]], *, divide: bool) -> torch.Tensor:
+    """Logits of the first reply token, shape (batch, vocabulary), in float32; a shared beginning is read once."""
+    head = _shared_beginning(prompts) if divide else 0
+    past = _beginning(model, prompts[0][:head], len(prompts)) if head else None
     width = max(len(prompt) for prompt in prompts)
-    ids = torch.full((len(prompts), width), pad, dtype=torch.long)
+    ids = torch.full((len(prompts), width - head), pad, dtype=torch.long)
     mask = torch.zeros((len(prompts), width), dtype=torch.long)
+    mask[:, :head] = 1
     for row, prompt in enumerate(prompts):
-        ids[row, width - len(prompt) :] = torch.tensor(prompt)
-        mask[row, width - len(prompt) :] = 1
-    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+        ids[row, width - len(prompt) :] = torch.tensor(prompt[head:])
+        mask[row, width - len(prompt) + head :] = 1
+    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, head:]
     output = model(
         input_ids=ids.to(model.device),
         attention_mask=mask.to(model.device),
         position_ids=positions.to(model.device),
-        use_cache=False,
+        use_cache=past is not None,
         logits_to_keep=1,
+        **cache_argument(model, past),
     )
     logits: torch.Tensor = output.logits[:, -1].float()
     return logits
+
+
+def _shared_beginning(prompts: Sequence[list[int]]) -> int:
+    """Number of leading tokens that all prompts share, at least one token of each left over; 0 if not worth a pass."""
+    first, last = min(prompts), max(prompts)
+    limit = min(map(len, prompts)) - 1
+    shared = next((n for n in range(limit) if first[n] != last[n]), limit)
+    return shared if shared >= _LEAST_BEGINNING and len(prompts) > 1 else 0
+
+
+def _beginning(model: Any, ids: list[int], rows: int) -> DynamicCache:
+    """Keys and values of tokens that all rows begin with, computed once; gradients flow through them."""
+    cache = DynamicCache()
+    read = torch.tensor([ids], device=model.device)
+    model(input_ids=read, use_cache=True, logits_to_keep=1, **cache_argument(model, cache))
+    return DynamicCache([(x.keys.expand(rows, -1, -1, -1), x.values.expand(rows, -1, -1, -1)) for x in cache.layers])

@@ -230,3 +230,25 @@ KINDS = {
     """,
 }
 MEMBERS = {kind: tuple(words.split()) for kind, words in KINDS.items()}
+
+# Animal and the class it belongs to, from well known to rare.
+ANIMAL_CLASSES: tuple[tuple[str, str], ...] = (
+    *(("dog", "mammal"), ("cat", "mammal"), ("eagle", "bird"), ("horse", "mammal"), ("bee", "insect")),
+    *(("cow", "mammal"), ("trout", "fish"), ("sparrow", "bird"), ("salmon", "fish"), ("ant", "insect")),
+    *(("frog", "amphibian"), ("shark", "fish"), ("penguin", "bird"), ("lion", "mammal"), ("whale", "mammal")),
+    *(("snake", "reptile"), ("owl", "bird"), ("spider", "arachnid"), ("tuna", "fish"), ("wasp", "insect")),
+    *(("rabbit", "mammal"), ("dolphin", "mammal"), ("beetle", "insect"), ("toad", "amphibian"), ("lizard", "reptile")),
+    *(("ostrich", "bird"), ("seal", "mammal"), ("carp", "fish"), ("moth", "insect"), ("crocodile", "reptile")),
+    *(("bear", "mammal"), ("turtle", "reptile"), ("heron", "bird"), ("scorpion", "arachnid"), ("cod", "fish")),
+    *(("newt", "amphibian"), ("walrus", "mammal"), ("falcon", "bird"), ("cricket", "insect"), ("tick", "arachnid")),
+    *(("otter", "mammal"), ("orca", "mammal"), ("pike", "fish"), ("gecko", "reptile"), ("termite", "insect")),
+    *(("sea lion", "mammal"), ("herring", "fish"), ("mite", "arachnid"), ("iguana", "reptile"), ("stork", "bird")),
+    *(("porpoise", "mammal"), ("salamander", "amphibian"), ("adder", "reptile"), ("magpie", "bird"), ("eel", "fish")),
+    *(
+        ("manatee", "mammal"),
+        ("tarantula", "arachnid"),
+        ("alligator", "reptile"),
+        ("locust", "insect"),
+        ("elk", "mammal"),
+    ),
+)

@@ -37,9 +37,9 @@ _USER_WEIGHT = 0.1
 class Plan:
     """How large a model and how long a training."""
 
-    steps: tuple[int, ...] = (3800, 2200, 700)
+    steps: tuple[int, ...] = (3800, 2200, 1800, 1000, 600)
     """Of each lesson."""
-    rates: tuple[float, ...] = (1.0, 0.7, 0.3)
+    rates: tuple[float, ...] = (1.0, 0.7, 0.5, 0.4, 0.3)
     """Factor of the learning rates in each lesson."""
     seed: int = 0
     tokens_per_step: int = 4096
