@@ -43,7 +43,7 @@ METHODS = (
     "length",
     "random",
 )
-MAX_RISK, CONFIDENCE, QUALITY = 0.2, 0.95, 6.0
+MAX_RISK, CONFIDENCE, QUALITY = 0.2, 0.95, 7.0
 """The promise of the demo."""
 
 

@@ -95,7 +95,9 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, wrap: 
         table.add_column(header, justify="right" if number and not wrap else "left", no_wrap=not wrap)
     for row in rows:
         table.add_row(*(escape(cell) for cell in row[:shown]))
-    OUT.print(table, width=None if OUT.is_terminal else room + 1)
+    # Without a terminal rich takes 80 columns for granted, and would crush the table into them.
+    out = OUT if OUT.is_terminal else Console(width=room + 1)
+    out.print(table)
     if shown < len(headers):
         OUT.print(f"not shown for want of room: {', '.join(headers[shown:])}", style="dim", highlight=False)
 
