@@ -75,7 +75,7 @@ def tune_lora(
     model.peft_config["default"].base_model_name_or_path = settings.model
     # No layer of embeddings was resized, and PEFT need not look for the base to find that out.
     model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
-    digest = weights_digest(get_peft_model_state_dict(model).items())
+    digest = weights_digest(get_peft_model_state_dict(model, save_embedding_layers=False).items())
     return Tuned(digest, settings.model, backends.model_digest(settings.model), pairs.skipped, losses)
 
 
