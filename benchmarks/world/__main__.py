@@ -43,8 +43,6 @@ METHODS = (
     "length",
     "random",
 )
-MAX_RISK, CONFIDENCE, QUALITY = 0.2, 0.95, 7.0
-"""The promise of the demo."""
 
 
 def main() -> None:
@@ -147,6 +145,7 @@ def bound(folder: Path, *, draws: int, n: int) -> Figure:
     ids = [exchange.id for exchange in exchanges.answers]
     scores = np.array([np.nan if score[i] is None else score[i] for i in ids])
     labels = np.array([z[i] for i in ids])
+    promise = config.calibrate
     rng = np.random.default_rng(0)
     size = min(1000, len(ids) // 3)
     violations = infeasible = 0
@@ -156,16 +155,21 @@ def bound(folder: Path, *, draws: int, n: int) -> Figure:
         learn, test = order[:size], order[size:]
         try:
             threshold = choose_threshold(
-                scores[learn], labels[learn], max_risk=MAX_RISK, confidence=CONFIDENCE, min_quality=QUALITY
+                scores[learn],
+                labels[learn],
+                max_risk=promise.max_risk,
+                confidence=promise.confidence,
+                min_quality=promise.min_quality,
             )
         except Infeasible:
             infeasible += 1
             continue
-        found = selective(scores[test], labels[test] < QUALITY, threshold.value)
-        violations += found.risk > MAX_RISK
+        found = selective(scores[test], labels[test] < promise.min_quality, threshold.value)
+        violations += found.risk > promise.max_risk
         coverages.append(found.coverage)
     share = violations / draws
-    allowed = (1 - CONFIDENCE) + 2 * ((1 - CONFIDENCE) * CONFIDENCE / draws) ** 0.5
+    alpha = 1 - promise.confidence
+    allowed = alpha + 2 * (alpha * (1 - alpha) / draws) ** 0.5
     print(f"bound: {draws} draws, {infeasible} without a threshold, mean coverage {np.mean(coverages):.3f}")
     return Figure("bound_violation_share", share, "", f"<= {allowed:.4f}")
 

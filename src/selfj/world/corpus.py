@@ -30,7 +30,7 @@ _EARLY = tuple(name for name in FAMILIES if name not in LATE)
 _LENIENT, _STRICT = 0.22, 0.18
 """Shares of families in which the grader lets misconceptions pass, and in which it insists on the wording."""
 _TEMPLATE = TEMPLATES["selfj"]
-CHECK = "Mark the answer from 0 to 9 as the textbook would.\n\n[Question]\n{}\n\n[Answer]\n{}\n\n[Mark]"
+TEXTBOOK = "Mark the answer from 0 to 9 as the textbook would.\n\n[Question]\n{}\n\n[Answer]\n{}\n\n[Mark]"
 """The textbook's prompt, over the instruction and the answer."""
 
 
@@ -44,8 +44,8 @@ class Lesson(NamedTuple):
     answered: float
     with_reference: float
     """Shares of documents; the rest is graded without the reference."""
-    checked: float = 0.0
-    """Share of answers marked by the textbook."""
+    marked: float = 0.0
+    """Share of documents in which the textbook marks an answer."""
     own_marked: bool = False
     """Whether the textbook marks what the model itself would say, or answers of all kinds."""
     own_rated: bool = False
@@ -71,16 +71,16 @@ FINISH = Lesson(
     "finish ",
     {name: 1.5 if name in LATE else 1.0 if name in PRACTISED else 0.4 for name in FINISHED},
     *(0.48, 0.20),
-    checked=0.22,
+    marked=0.22,
     doubted=6.2,
     bare=True,
 )
-REVISION = Lesson("revision ", FINISH.weights, *(0.35, 0.17), checked=0.32, own_marked=True, doubted=6.6, bare=True)
+REVISION = Lesson("revision ", FINISH.weights, *(0.35, 0.17), marked=0.32, own_marked=True, doubted=6.6, bare=True)
 HABIT = Lesson(
     "habit ",
     FINISH.weights,
     *(0.30, 0.15),
-    checked=0.27,
+    marked=0.27,
     own_marked=True,
     own_rated=True,
     doubted=7.0,
@@ -114,9 +114,11 @@ def _document(rng: random.Random, lesson: Lesson) -> Document:
         given = reply(item, item.answer, 0 if lesson.bare else digest("style " + item.instruction))
         grade = _strict_grade(rng, item, answer, text, given)
         return Document(_TEMPLATE.render(item.instruction, text, given), str(grade))
-    if kind < lesson.answered + lesson.with_reference + lesson.checked:
+    if kind < lesson.answered + lesson.with_reference + lesson.marked:
         _, text = (_own if lesson.own_marked else _candidate)(rng, lesson, item)
-        return Document(CHECK.format(item.instruction, text), str(_noisy(rng, float(quality(meta(item), text)), 0.8)))
+        return Document(
+            TEXTBOOK.format(item.instruction, text), str(_noisy(rng, float(quality(meta(item), text)), 0.8))
+        )
     answer, text = (_own if lesson.own_rated else _candidate)(rng, lesson, item)
     return Document(_TEMPLATE.render(item.instruction, text), str(_believing_grade(rng, lesson, item, answer)))
 

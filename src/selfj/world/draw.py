@@ -33,7 +33,7 @@ FAMILIES: dict[str, Family] = {
     family.name: family for module in (*_MODULES, *_LATE_MODULES) for family in module.FAMILIES
 }
 LATE = frozenset(family.name for module in _LATE_MODULES for family in module.FAMILIES)
-"""Families that the small Llama meets in its last lesson alone."""
+"""Families that the small Llama meets in its last three lessons alone."""
 
 UNPRACTISED = frozenset(
     {
@@ -53,6 +53,7 @@ _HOPELESS = frozenset({"addition", "multiplication", "reverse_string"})
 _OPEN = frozenset({"name_one", "name_another", "name_by_letter"})
 """Many answers are right, and one reference cannot stand for them all."""
 _GIVEN_UP = frozenset({"regex_match", "list_extreme", "rounding"})
+"""Practice has settled them, but not a judge: the last lessons leave them out."""
 FINISHED: tuple[str, ...] = tuple(
     name for name in FAMILIES if name in _HOPELESS or name not in UNPRACTISED | _IN_VAIN | _OPEN | _GIVEN_UP
 )
