@@ -19,6 +19,8 @@ from selfj.backends.transformers import CausalModel
 from selfj.judge import Judge
 from selfj.settings import FakeBackend, TransformersBackend
 
+from .conftest import tiny_llama
+
 LONG = "What would you say of a number that is " + "rather " * 20 + "large?"
 INSTRUCTIONS = ["hi", "What is 6 times 7?", LONG, "\n\nleading lines", "‖ marks"]
 RESPONSES = ["", "42", "\n\n42", "‖", "It is so, since " + "one and " * 12 + "two.", "Yes. " * 30]
@@ -43,9 +45,11 @@ def template(request):
     return request.param
 
 
-@pytest.fixture(scope="module")
-def path(llama):
-    return llama
+@pytest.fixture(scope="module", params=["small", "packed"])
+def path(request, llama, tmp_path_factory):
+    if request.param == "small":
+        return llama
+    return tiny_llama(tmp_path_factory.mktemp("wide"), AutoTokenizer.from_pretrained(llama), hidden=512, spread=0.05)
 
 
 def loaded(path: str, template: str = "selfj", **changes) -> CausalModel:

@@ -22,10 +22,11 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from selfj.backends.batching import padded_length
+from selfj.backends.last_layer import LastLayer
 
 _LEAST_PIECE = 16
 """A shorter piece is not worth a pass of its own."""
-_CPU_TOKENS, _GPU_TOKENS = 256, 16384
+_CPU_TOKENS, _GPU_TOKENS = 128, 16384
 """Tokens per batch. They keep a CPU busy; more would not make it faster, and rows would then have to be padded."""
 _CPU_BYTES, _GPU_SHARE = 2**30, 0.1
 """Memory for keys and values that are held: bytes, and a share of a GPU's memory."""
@@ -96,6 +97,7 @@ class PrefixReader:
         self._stable = stable
         self._divides = can_divide(model.config)
         self._faster = _faster_attention(model)
+        self._last = LastLayer(model)
         self._rows = batch_size
         cpu = model.device.type == "cpu"
         self._tokens = _CPU_TOKENS if cpu else _GPU_TOKENS
@@ -113,7 +115,7 @@ class PrefixReader:
             What `reduce` made of the logits behind each prompt, in order.
         """
         paths = self._paths([self._worthwhile(prompt) for prompt in prompts])
-        with torch.inference_mode(), _attention(self._model, self._faster):
+        with torch.inference_mode(), _attention(self._model, self._faster), self._last.limited():
             for chunk in self._chunks(paths):
                 self._read_chunk(chunk, reduce)
         return [path[-1].result for path in paths if path[-1].result is not None]
@@ -254,10 +256,10 @@ class PrefixReader:
 
 
 def _shared_cuts(prompts: Sequence[Divided]) -> list[Divided]:
-    """The prompts with those cuts alone at which two of them part."""
+    """The prompts with those cuts alone at which two of them part, or one of them ends."""
     users: dict[tuple[int, ...], set[tuple[int, ...]]] = defaultdict(set)
     for ids, _, cuts in prompts:
-        for cut in cuts:
+        for cut in (*cuts, len(ids)):
             users[ids[:cut]].add(ids)
     return [Divided(ids, head, tuple(cut for cut in cuts if len(users[ids[:cut]]) > 1)) for ids, head, cuts in prompts]
 

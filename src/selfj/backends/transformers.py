@@ -22,6 +22,7 @@ from transformers.utils import logging as transformers_logging
 from selfj.backends import resolve_model
 from selfj.backends.base import Array, Generation, JudgeInput, LevelReading, Messages, Sampling
 from selfj.backends.batching import Batch, aligned, plan
+from selfj.backends.packed import pack
 from selfj.backends.prefix import Divided, PrefixReader
 from selfj.backends.tokens import JudgePrompt, Prompts
 from selfj.errors import BackendError, ConfigError
@@ -52,6 +53,7 @@ class CausalModel:
         self.name = "+".join(part for part in (settings.model, settings.adapter, adapter) if part)
         self._settings = settings
         self._model, self._tokenizer = load_model(settings, adapter=adapter)
+        pack(self._model, keep=self._model.get_output_embeddings())
         self._device: torch.device = self._model.device
         self._prompts = Prompts(self._tokenizer, template)
         self._levels = self._prompts.level_ids()
