@@ -39,7 +39,7 @@ $(VLLM_VENV)/.ready: pyproject.toml
 	touch $@
 
 test-vllm: $(VLLM_VENV)/.ready
-	SELFJ_VLLM_PYTHON=$(abspath $(VLLM_BIN)/python) $(VLLM_BIN)/python -m pytest -m vllm
+	SELFJ_VLLM_PYTHON=$(abspath $(VLLM_BIN)/python) $(VLLM_BIN)/python -m pytest -m vllm tests/vllm tests/servers tests/backends/test_conformance.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
