@@ -13,8 +13,9 @@ Four contenders take turns on the same exchanges, of `workload`, in the same ord
   is gone from vLLM.
 * `systemone`: one `POST /v1/systemone` per exchange at concurrency 16 against vLLM's server with its defaults.
 
-All run in bfloat16 on as many threads as OMP_NUM_THREADS says, one by default. A figure is the median over rounds of
-the ratio of items per second within a round; its interval is the least and the greatest of them.
+All read one random Qwen3, which the server's route can do, and run in bfloat16 on as many threads as
+OMP_NUM_THREADS says, one by default. A figure is the median over rounds of the ratio of items per second within a
+round; its interval is the least and the greatest of them.
 """
 
 import argparse
@@ -60,7 +61,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=sorted(TARGETS), default=sorted(TARGETS))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="selfj-readout-") as folder:
-        model = write_model(Path(folder), QUICK if options.quick else FULL)
+        model = write_model(Path(folder), QUICK if options.quick else FULL, qwen=True)
         rows = exchanges(options.instructions or (4 if options.quick else 12))
         print_results("readout.vllm", measure(model, rows, options.rounds, options.only))
 

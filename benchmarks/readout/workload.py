@@ -1,7 +1,7 @@
-"""The workload that every read-out benchmark shares: a random Llama and exchanges of realistic length.
+"""The workload that every read-out benchmark shares: a random model and exchanges of realistic length.
 
 * The model: 12 layers of 768, heads of 32, 88 million parameters in bfloat16, random. Speed does not depend on what
-  weights say. `quick` makes it 3 million.
+  weights say. `quick` makes it 3 million. A Llama, or a Qwen3 of the same size, which `/v1/systemone` serves.
 * The tokenizer: byte-level BPE over invented words, so that a word is about one token and a digit is one.
 * The exchanges: 8 responses to each instruction. With `TEMPLATE` a prompt has about 60 tokens of template, 40 to 80 of
   instruction and 100 to 200 of response, all drawn from a seed. Those of one instruction follow each other.
@@ -17,7 +17,13 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 from selfj.backends.base import JudgeInput
 from selfj.prompts import PAPER_STUDENT, PAPER_TEACHER, SELFJ_STUDENT, SELFJ_TEACHER
@@ -25,6 +31,8 @@ from selfj.prompts import PAPER_STUDENT, PAPER_TEACHER, SELFJ_STUDENT, SELFJ_TEA
 TEMPLATE = "paper"
 CANDIDATES = 8
 _VOCABULARY = 4096
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+"""`/v1/systemone` wants letters, yes and no to be single tokens."""
 _CHAT = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -33,7 +41,7 @@ _CHAT = (
 
 @dataclass(frozen=True)
 class Size:
-    """Shape of the random Llama."""
+    """Shape of the random model."""
 
     hidden: int = 768
     intermediate: int = 2048
@@ -43,11 +51,13 @@ class Size:
 FULL, QUICK = Size(), Size(hidden=256, intermediate=688, layers=3)
 
 
-def write_model(folder: Path, size: Size = FULL) -> str:
-    """Write the random Llama and its tokenizer into a folder; returns the folder as a model's name."""
+def write_model(folder: Path, size: Size = FULL, *, qwen: bool = False) -> str:
+    """Write the random model and its tokenizer into a folder; returns the folder as a model's name."""
     tokenizer = _tokenizer()
     torch.manual_seed(0)
-    config = LlamaConfig(
+    kind, shape = (Qwen3ForCausalLM, Qwen3Config) if qwen else (LlamaForCausalLM, LlamaConfig)
+    config = shape(
+        head_dim=32,
         hidden_size=size.hidden,
         intermediate_size=size.intermediate,
         num_hidden_layers=size.layers,
@@ -60,7 +70,7 @@ def write_model(folder: Path, size: Size = FULL) -> str:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    kind(config).to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return str(folder)
 
@@ -141,7 +151,8 @@ def _tokenizer() -> PreTrainedTokenizerFast:
         show_progress=False,
     )
     templates = [PAPER_STUDENT, PAPER_TEACHER, SELFJ_STUDENT, SELFJ_TEACHER, "### Response:", "user\n", "assistant\n"]
-    inner.train_from_iterator([*templates * 50, *(f" {word} {word}" for word in _WORDS)], trainer)
+    single = " ".join(["yes no", *_LETTERS])
+    inner.train_from_iterator([*templates * 50, *[single] * 50, *(f" {word} {word}" for word in _WORDS)], trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=inner,
         eos_token="<|im_end|>",
