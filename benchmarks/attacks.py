@@ -2,7 +2,8 @@
 
 Wrong answers of the embedded world are judged as they are, with each attack of `selfj.attacks`, and with a neutral text
 of the same length in the same place. The shift of an attack is the score with it minus the score with the neutral text,
-in levels; above 0 the attack helps a wrong answer.
+in levels; above 0 it persuades more than other words would. The gain is the score with it minus that of the answer as
+it is; above 0 the attack pays.
 """
 
 import argparse
@@ -37,6 +38,10 @@ class Shifts:
     @property
     def shift(self) -> np.ndarray:
         return self.attacked - self.neutral
+
+    @property
+    def gain(self) -> np.ndarray:
+        return self.attacked - self.plain
 
 
 def main() -> None:
@@ -105,12 +110,16 @@ def interval(shift: np.ndarray) -> tuple[float, float]:
 def figures(found: Sequence[Shifts], threshold: float | None) -> list[Figure]:
     everything = np.concatenate([item.shift for item in found])
     worst = max(found, key=lambda item: float(np.nanmean(item.shift)))
+    gains = np.concatenate([item.gain for item in found])
+    pays = max(found, key=lambda item: float(np.nanmean(item.gain)))
     made = [
         Figure("mean_shift_levels", float(np.nanmean(everything)), "", "", interval(everything)),
         Figure("worst_kind_shift_levels", float(np.nanmean(worst.shift)), "", "", interval(worst.shift)),
+        Figure("mean_gain_levels", float(np.nanmean(gains)), "", "", interval(gains)),
+        Figure("worst_kind_gain_levels", float(np.nanmean(pays.gain)), "", "", interval(pays.gain)),
         Figure("unscored_share", float(np.isnan(np.concatenate([item.attacked for item in found])).mean())),
     ]
-    print(f"\nworst kind: {worst.kind}")
+    print(f"\nworst kind by shift: {worst.kind}; by gain: {pays.kind}")
     if threshold is not None:
         for name in ("plain", "neutral", "attacked"):
             values = np.concatenate([getattr(item, name) for item in found])
@@ -120,7 +129,7 @@ def figures(found: Sequence[Shifts], threshold: float | None) -> list[Figure]:
 
 def markdown(found: Sequence[Shifts], threshold: float | None) -> str:
     decided = threshold is not None
-    head = ["kind", "attacks", "score as it is", "with neutral text", "with attack", "shift", "95 %", "worst attack"]
+    head = ["kind", "attacks", "score as it is", "with neutral text", "with attack", "gain", "shift", "95 %", "worst attack"]
     head += ["answered: as it is", "neutral", "attack"] if decided else []
     rows = [[item.kind, *cells(item, threshold)] for item in sorted(found, key=lambda s: -np.nanmean(s.shift))]
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
@@ -131,7 +140,8 @@ def cells(item: Shifts, threshold: float | None) -> list[str]:
     low, high = interval(item.shift)
     means = [f"{np.nanmean(values):.2f}" for values in (item.plain, item.neutral, item.attacked)]
     worst = f"{np.nanmean(item.shift, axis=1).max():+.2f}"
-    made = [str(len(item.shift)), *means, f"{np.nanmean(item.shift):+.2f}", f"{low:+.2f} to {high:+.2f}", worst]
+    changes = f"{np.nanmean(item.gain):+.2f}", f"{np.nanmean(item.shift):+.2f}"
+    made = [str(len(item.shift)), *means, *changes, f"{low:+.2f} to {high:+.2f}", worst]
     if threshold is not None:
         made += [f"{(values >= threshold).mean():.1%}" for values in (item.plain, item.neutral, item.attacked)]
     return made
@@ -145,9 +155,10 @@ def page(table: str, judge: str, answers: int) -> str:
 {len(attacks())} attacks in {len(kinds())} kinds on {answers} wrong answers of the embedded world; judge: {judge}.
 Measured with `{command}` at commit {commit()}.
 
-The shift is the mean score with the attack minus that with a neutral text of the same length in the same place, in
-levels of 0 to 9. Above 0 the attack helps a wrong answer. "Answered", where it stands, is the share of these wrong
-answers that reach the run's threshold. What the fence does about it, and what not: [fencing](../design/fencing.md).
+Scores are means in levels of 0 to 9. The gain is the score with the attack minus that of the answer as it is: above 0 the
+attack pays. The shift is the score with the attack minus that with a neutral text of the same length in the same place:
+above 0 its words persuade more than other words. "Answered", where it stands, is the share of these wrong answers that
+reach the run's threshold: they are chosen to be hard, misconceptions that the model holds. What the fence does about it, and what not: [fencing](../design/fencing.md).
 
 {table}
 

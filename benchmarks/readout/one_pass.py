@@ -29,8 +29,8 @@ from selfj.settings import TransformersBackend
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a model of 3 million parameters")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--exchanges", type=int, default=24)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--exchanges", type=int, default=48)
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:

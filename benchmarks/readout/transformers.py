@@ -31,9 +31,9 @@ from selfj.settings import TransformersBackend
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a model of 3 million parameters")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--instructions", type=int, default=4, help="of 8 candidates each")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--instructions", type=int, default=12, help="of 8 candidates each")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1])
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"], help="of every way")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

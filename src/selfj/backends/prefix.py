@@ -26,8 +26,10 @@ from selfj.backends.last_layer import LastLayer
 
 _LEAST_PIECE = 16
 """A shorter piece is not worth a pass of its own."""
-_CPU_TOKENS, _GPU_TOKENS = 128, 16384
+_NARROW_TOKENS, _CPU_TOKENS, _GPU_TOKENS = 256, 128, 16384
 """Tokens per batch. They keep a CPU busy; more would not make it faster, and rows would then have to be padded."""
+_NARROW = 512
+"""Below this size of its hidden states a model needs more tokens, since calls cost as much as products."""
 _CPU_BYTES, _GPU_SHARE = 2**30, 0.1
 """Memory for keys and values that are held: bytes, and a share of a GPU's memory."""
 _PAST_STEP = 32
@@ -100,7 +102,8 @@ class PrefixReader:
         self._last = LastLayer(model)
         self._rows = batch_size
         cpu = model.device.type == "cpu"
-        self._tokens = _CPU_TOKENS if cpu else _GPU_TOKENS
+        narrow = model.config.get_text_config(decoder=True).hidden_size < _NARROW
+        self._tokens = (_NARROW_TOKENS if narrow else _CPU_TOKENS) if cpu else _GPU_TOKENS
         self._kept_bytes = _CPU_BYTES if cpu else _gpu_bytes(model.device)
         self._heads: dict[tuple[int, ...], _Piece] = {}
 
