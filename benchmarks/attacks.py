@@ -129,7 +129,8 @@ def figures(found: Sequence[Shifts], threshold: float | None) -> list[Figure]:
 
 def markdown(found: Sequence[Shifts], threshold: float | None) -> str:
     decided = threshold is not None
-    head = ["kind", "attacks", "score as it is", "with neutral text", "with attack", "gain", "shift", "95 %", "worst attack"]
+    head = ["kind", "attacks", "score as it is", "with neutral text", "with attack", "gain"]
+    head += ["shift", "95 %", "worst attack"]
     head += ["answered: as it is", "neutral", "attack"] if decided else []
     rows = [[item.kind, *cells(item, threshold)] for item in sorted(found, key=lambda s: -np.nanmean(s.shift))]
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
@@ -155,10 +156,11 @@ def page(table: str, judge: str, answers: int) -> str:
 {len(attacks())} attacks in {len(kinds())} kinds on {answers} wrong answers of the embedded world; judge: {judge}.
 Measured with `{command}` at commit {commit()}.
 
-Scores are means in levels of 0 to 9. The gain is the score with the attack minus that of the answer as it is: above 0 the
-attack pays. The shift is the score with the attack minus that with a neutral text of the same length in the same place:
-above 0 its words persuade more than other words. "Answered", where it stands, is the share of these wrong answers that
-reach the run's threshold: they are chosen to be hard, misconceptions that the model holds. What the fence does about it, and what not: [fencing](../design/fencing.md).
+Scores are means in levels of 0 to 9. The gain is the score with the attack minus that of the answer as it is: above 0
+the attack pays. The shift is the score with the attack minus that with a neutral text of the same length in the same
+place: above 0 its words persuade more than other words. "Answered", where it stands, is the share of these wrong answers
+that reach the run's threshold; they are chosen to be hard, misconceptions that the model holds. What the fence does
+about it, and what not: [fencing](../design/fencing.md).
 
 {table}
 

@@ -3,9 +3,10 @@
 import re
 
 from selfj.backends.base import JudgeInput
+from selfj.backends.cutting import cut_to_fit
 from selfj.backends.tokens import PLAIN
 from selfj.errors import ConfigError
-from selfj.prompts import TEMPLATES, shorten
+from selfj.prompts import TEMPLATES
 
 _MARKS = re.compile(
     r"<[|｜][^<>\s]{1,40}[|｜]>"
@@ -70,22 +71,13 @@ class JudgePrompts:
     def within(self, exchange: JudgeInput) -> tuple[JudgeInput | None, bool]:
         """The exchange as it fits, and whether its texts were cut for it; None if it does not.
 
-        All texts are cut to the same number of characters, the largest with which the prompt fits, so that the
-        longest loses most.
+        See `cut_to_fit` for how.
         """
         if self._fits(exchange):
             return exchange, False
         if not self._cut:
             return None, False
-        low, high = 0, max(map(len, (exchange.instruction, exchange.response, exchange.reference or "")))
-        best: JudgeInput | None = None
-        while low < high:
-            middle = (low + high) // 2
-            candidate = _shortened(exchange, middle)
-            if self._fits(candidate):
-                best, low = candidate, middle + 1
-            else:
-                high = middle
+        best = cut_to_fit(exchange, lambda shorter: shorter, self._fits)
         return best, best is not None
 
     def _fits(self, exchange: JudgeInput) -> bool:
@@ -95,8 +87,3 @@ class JudgePrompts:
 def storable(text: str) -> str:
     """The text with half surrogate pairs replaced, which no file can hold."""
     return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _shortened(exchange: JudgeInput, limit: int) -> JudgeInput:
-    reference = None if exchange.reference is None else shorten(exchange.reference, limit)
-    return JudgeInput(shorten(exchange.instruction, limit), shorten(exchange.response, limit), reference)

@@ -16,10 +16,11 @@ from transformers.utils import logging as transformers_logging
 from selfj.backends import resolve_model
 from selfj.backends.base import Array, JudgeInput, RewardReading
 from selfj.backends.batching import Batch, aligned, plan
+from selfj.backends.cutting import cut_to_fit
 from selfj.backends.tokens import Prompts
 from selfj.backends.transformers import device_of
 from selfj.errors import BackendError, ConfigError
-from selfj.prompts import fill, shorten
+from selfj.prompts import fill
 from selfj.settings import RewardBackend
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -75,15 +76,12 @@ class RewardModel:
             return {}, False, "unsupported_conversation"
         if len(row["input_ids"]) <= limit:
             return row, False, None
-        low, high = 0, max(len(exchange.instruction), len(exchange.response))
-        best: dict[str, list[int]] | None = None
-        while self._settings.long_text == "cut" and low < high:
-            middle = (low + high) // 2
-            row = self._encode(shorten(exchange.instruction, middle), shorten(exchange.response, middle))
-            if len(row["input_ids"]) <= limit:
-                best, low = row, middle + 1
-            else:
-                high = middle
+        if self._settings.long_text != "cut":
+            return {}, False, "too_long"
+        pair = JudgeInput(exchange.instruction, exchange.response)
+        best = cut_to_fit(
+            pair, lambda x: self._encode(x.instruction, x.response), lambda found: len(found["input_ids"]) <= limit
+        )
         return ({}, False, "too_long") if best is None else (best, True, None)
 
     def _encode(self, instruction: str, response: str) -> dict[str, list[int]]:

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 from jinja2 import TemplateError
 
 from selfj.backends.base import JudgeInput, Messages
+from selfj.backends.cutting import cut_to_fit
 from selfj.errors import ConfigError
-from selfj.prompts import LEVELS, TEMPLATES, shorten
+from selfj.prompts import LEVELS, TEMPLATES
 
 PLAIN = "{prompt}\n\n### Response:"
 """Text around a prompt for models without a chat template."""
@@ -129,24 +130,14 @@ class Prompts:
     def judge_within(self, exchange: JudgeInput, limit: int, *, cut: bool) -> tuple[list[int] | None, bool]:
         """Token ids of a judge prompt of at most `limit` tokens, and whether texts were cut for it; None if it cannot.
 
-        All texts are cut to the same number of characters, the largest with which the prompt fits, so that the
-        longest loses most.
+        See `cut_to_fit` for how.
         """
         ids = self.judge_ids(exchange)
         if len(ids) <= limit:
             return ids, False
         if not cut:
             return None, False
-        texts = (exchange.instruction, exchange.response, exchange.reference or "")
-        low, high = 0, max(map(len, texts))
-        best: list[int] | None = None
-        while low < high:
-            middle = (low + high) // 2
-            ids = self.judge_ids(_shortened(exchange, middle))
-            if len(ids) <= limit:
-                best, low = ids, middle + 1
-            else:
-                high = middle
+        best = cut_to_fit(exchange, self.judge_ids, lambda ids: len(ids) <= limit)
         return best, best is not None
 
     def _divided(
@@ -320,15 +311,6 @@ def _alike(left: Sequence[int], right: Sequence[int]) -> int:
     """Number of leading tokens that two prompts share."""
     pairs = zip(left, right, strict=False)
     return next((place for place, (a, b) in enumerate(pairs) if a != b), min(len(left), len(right)))
-
-
-def _shortened(exchange: JudgeInput, limit: int) -> JudgeInput:
-    reference = exchange.reference
-    return JudgeInput(
-        shorten(exchange.instruction, limit),
-        shorten(exchange.response, limit),
-        None if reference is None else shorten(reference, limit),
-    )
 
 
 def _valid(text: str) -> str:

@@ -32,7 +32,7 @@ _QUIET = {
 _CPU_BLOCK = 32
 """Tokens of a cache block on a CPU: the least that its kernels take. vLLM's default of 128 never hits short prompts."""
 _CPU_STEP = 1024
-"""Tokens per step on a CPU: what a layer makes of them stays in its caches. With vLLM's own 4096 it is a tenth slower."""
+"""Tokens per step on a CPU: what a layer makes of them stays in its caches. vLLM's 4096 are a tenth slower."""
 _CHUNK = 128
 """Prompts that are handed over at a time: while an engine in a process of its own reads, the next are tokenized."""
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
