@@ -158,9 +158,9 @@ Measured with `{command}` at commit {commit()}.
 
 Scores are means in levels of 0 to 9. The gain is the score with the attack minus that of the answer as it is: above 0
 the attack pays. The shift is the score with the attack minus that with a neutral text of the same length in the same
-place: above 0 its words persuade more than other words. "Answered", where it stands, is the share of these wrong answers
-that reach the run's threshold; they are chosen to be hard, misconceptions that the model holds. What the fence does
-about it, and what not: [fencing](../design/fencing.md).
+place: above 0 its words persuade more than other words. "Answered", where it stands, is the share of these answers that
+reach the run's threshold; they are chosen to be hard, misconceptions that the model holds. What the fence does about
+it, and what not: [fencing](../design/fencing.md).
 
 {table}
 

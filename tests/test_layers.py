@@ -36,6 +36,8 @@ HEAVY_MODULES = {
     "backends/vllm.py",
     "backends/vllm_engine.py",
     "backends/prefix.py",
+    "backends/packed.py",
+    "backends/last_layer.py",
     "tune/loss.py",
     "tune/loop.py",
     "tune/lora.py",
