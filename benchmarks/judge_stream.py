@@ -28,7 +28,7 @@ _EVERY_S = 0.05
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROWS:,} exchanges instead of {ROWS:,}")
-    parser.add_argument("--out", type=Path, help="put the plot memory.png here")
+    parser.add_argument("--out", type=Path, help="put the plot judge_memory.png here")
     parser.add_argument("--run", help="take the judge of this run instead of the fake one")
     parser.add_argument("--judge", help="take the judge in this folder instead of the fake one")
     options = parser.parse_args()
@@ -106,8 +106,8 @@ def plot(times: np.ndarray, mib: np.ndarray, rows: int, out: Path) -> None:
     axes.set(xlabel="seconds", ylabel="resident memory (MiB)", ylim=(0, 1.15 * mib.max()))
     axes.set_title(f"selfj judge over {rows:,} exchanges", loc="left")
     axes.grid(alpha=0.3)
-    figure.savefig(out / "memory.png", dpi=150)
-    print(f"plot: {out / 'memory.png'}")
+    figure.savefig(out / "judge_memory.png", dpi=150)
+    print(f"plot: {out / 'judge_memory.png'}")
 
 
 if __name__ == "__main__":
