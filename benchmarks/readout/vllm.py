@@ -1,6 +1,6 @@
 """`python -m benchmarks.readout.vllm [--quick]`: how fast vLLM reads a judge in this process.
 
-Four contenders take turns on the same exchanges, of `workload`, in the same order, each with an empty prefix cache:
+The contenders take turns on the same exchanges, of `workload`, in the same order, each with an empty prefix cache:
 
 * `selfj`: `LevelReader.read` of the shuffled exchanges, tokenizing, sorting and all.
 * `limit`: bare prefill, in selfj's own engine, of the pieces that must be read at least once (`workload.must_read`):
@@ -9,8 +9,8 @@ Four contenders take turns on the same exchanges, of `workload`, in the same ord
   attends to less than it would behind its start, so the limit is a little too high to be reached. It counts the
   template once per instruction; a cache that keeps it over instructions reads less.
 * `original`: the procedure of the published judge.py: texts in the order of the data set, temperature 0, ten tokens,
-  `logprobs=20`, in an engine with vLLM's own defaults (but eager, as selfj's). Beam search, which it asked for as well,
-  is gone from vLLM.
+  `logprobs=20`, in an engine with vLLM's own defaults (but eager, as selfj's), without its beam search.
+* `beams`, on demand: the same with the beam search of width 2 that judge.py asks for, by today's `LLM.beam_search`.
 * `systemone`: one `POST /v1/systemone` per exchange at concurrency 16 against vLLM's server with its defaults.
 
 All read one random Qwen3, which the server's route can do, and run in bfloat16 on as many threads as
@@ -45,7 +45,8 @@ from selfj.backends.tokens import Prompts
 from selfj.prompts import LEVELS
 from selfj.settings import VllmBackend
 
-TARGETS = {"limit": ">= 0.85", "original": ">= 2", "systemone": ">= 2"}
+TARGETS = {"limit": ">= 0.85", "original": ">= 2", "systemone": ">= 2", "beams": ""}
+DEFAULT = ["limit", "original", "systemone"]
 CONCURRENCY = 16
 QUESTION = "Rate the answer from 0 to 9, where a higher value means a better answer."
 
@@ -58,7 +59,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a model of 3 million parameters, few exchanges")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--instructions", type=int, default=0, help="8 exchanges each")
-    parser.add_argument("--only", nargs="+", choices=sorted(TARGETS), default=sorted(TARGETS))
+    parser.add_argument("--only", nargs="+", choices=sorted(TARGETS), default=DEFAULT)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="selfj-readout-") as folder:
         model = write_model(Path(folder), QUICK if options.quick else FULL, qwen=True)
@@ -70,15 +71,18 @@ def measure(model: str, rows: list[JudgeInput], rounds: int, only: list[str]) ->
     texts = Prompts(AutoTokenizer.from_pretrained(model), TEMPLATE)
     prompts = [texts.judge_ids(row) for row in rows]
     print(f"{sizes(prompts)}; {os.environ['OMP_NUM_THREADS']} threads", flush=True)
-    settings = VllmBackend(model=model, dtype="bfloat16", cpu_cache_gib=1)
+    settings = VllmBackend(model=model, dtype="bfloat16", cpu_cache_gib=1, max_model_len=1024)
     reader = backends.level_reader(settings, template=TEMPLATE)
     contenders = {"selfj": lambda: read(reader, shuffled(rows))}
     if "limit" in only:
         contenders["limit"] = lambda: prefill(reader.engine, must_read(prompts))
-    if "original" in only:
+    if "original" in only or "beams" in only:
         original = original_engine(model)
         judge_texts = [texts.judge_text(row) for row in shuffled(rows)]
-        contenders["original"] = lambda: procedure(original, judge_texts)
+        if "original" in only:
+            contenders["original"] = lambda: procedure(original, judge_texts)
+        if "beams" in only:
+            contenders["beams"] = lambda: beams(original, judge_texts)
     if "systemone" not in only:
         return figures(race(contenders, rounds), len(rows))
     with server(model) as client:
@@ -144,6 +148,15 @@ def procedure(engine, texts: list[str]) -> float:
     for output in outputs:
         first = output.outputs[0].logprobs[0]
         {at.decoded_token: at.logprob for at in first.values() if at.decoded_token in LEVELS}
+    return time.perf_counter() - start
+
+
+def beams(engine, texts: list[str]) -> float:
+    from vllm.sampling_params import BeamSearchParams
+
+    engine.reset_prefix_cache()
+    start = time.perf_counter()
+    engine.beam_search([{"prompt": text} for text in texts], BeamSearchParams(beam_width=2, max_tokens=10))
     return time.perf_counter() - start
 
 

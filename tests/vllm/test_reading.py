@@ -158,3 +158,10 @@ def test_a_chat_template_that_refuses(llama, tmp_path):
     first, second = model.generate(asked, [1, 2], Sampling(max_tokens=3))
     assert (first.error, second.error) == ("unsupported_conversation", None)
     assert model.mean_logprob(asked, ["ho", "ho"])[0] is None
+
+
+def test_drawing_more_than_a_step_holds(llama):
+    # On a CPU vLLM 0.32 dies when a step divides a prompt whose reply has a seed.
+    asked = [[{"role": "user", "content": f"{n} " * 60}] for n in range(60)]
+    drawn = backends.generator(vllm(llama)).generate(asked, range(60), Sampling(max_tokens=2))
+    assert [x.error for x in drawn] == [None] * 60
