@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a model of 3 million parameters")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--instructions", type=int, default=12, help="of 8 candidates each")
+    parser.add_argument("--instructions", type=int, default=8, help="of 8 candidates each")
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"], help="of every way")
     options = parser.parse_args()

@@ -131,6 +131,18 @@ def test_one_pass_gives_exactly_what_two_readings_give(path, threads):
     assert abs(student.probabilities - teacher.probabilities).max() > 1e-3
 
 
+@pytest.mark.parametrize("stable", [True, False])
+def test_one_pass_reads_what_both_share_once(llama, stable):
+    model = loaded(llama, "selfj-last", stable_batches=stable)
+    pairs = [JudgeInput(f"{n}. {LONG}", "Yes. " * 20, "42") for n in range(4)]
+    tokens = []
+    model._model.register_forward_pre_hook(lambda *args: tokens.append(args[2]["input_ids"].numel()), with_kwargs=True)
+    model.read(pairs)
+    teacher = sum(tokens)
+    model.read_both(pairs)
+    assert sum(tokens) - teacher < 1.2 * teacher
+
+
 @pytest.mark.parametrize("long_text", ["fail", "cut"])
 def test_one_pass_over_texts_that_do_not_fit(llama, long_text):
     model = loaded(llama, "selfj-last", max_length=200, long_text=long_text)
