@@ -8,13 +8,15 @@ SRC = Path(__file__).parents[1] / "src" / "selfj"
 # A module may import only from rows above its own. Rows are read top to bottom.
 LAYERS = [
     ["errors", "model_settings"],
+    ["tune_settings"],
     ["records", "progress", "files", "settings", "fencing"],
     ["config", "prompts", "metrics"],
     ["store", "bootstrap", "verdicts"],
     ["backends"],
     ["exchanges", "world", "collect", "risk", "attacks"],
     ["judge"],
-    ["label", "baselines", "peers", "tune", "report"],
+    ["label", "baselines", "peers"],
+    ["tune", "report"],
     ["gold", "evaluation"],
     ["stages", "assistant", "doctor", "judging"],
     ["pipeline"],

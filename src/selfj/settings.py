@@ -25,6 +25,7 @@ from selfj.model_settings import (
     TransformersBackend,
     VllmBackend,
 )
+from selfj.tune_settings import EncoderTuning, FullTuning, LoraTuning, Template, Tune, Tuning
 
 __all__ = [
     "Backend",
@@ -37,6 +38,7 @@ __all__ = [
     "FakeBackend",
     "FakeEmbedder",
     "FileSource",
+    "FullTuning",
     "GenerativePeer",
     "HttpBackend",
     "LabelSettings",
@@ -119,9 +121,6 @@ class Collect(Settings):
         return self
 
 
-Template = Literal["selfj", "selfj-last", "paper"]
-
-
 class Sample(Settings):
     """How the target model answers."""
 
@@ -152,58 +151,6 @@ class LabelSettings(Settings):
         if not (self.self_eval or self.cosine):
             raise ValueError("at least one of self_eval and cosine must be true")
         return self
-
-
-class LoraTuning(Settings):
-    """Tune the target model itself into a judge, with LoRA and self-distillation (the paper's procedure)."""
-
-    kind: Literal["lora"] = "lora"
-    base: str | None = None
-    """Model to tune; None tunes the target model."""
-    template: Template = "selfj"
-    """Judge template; with `selfj-last` one pass reads both the student's and the teacher's rating."""
-    r: int = Field(16, ge=1)
-    alpha: int = Field(16, ge=1)
-    dropout: float = Field(0.05, ge=0, lt=1)
-    target_modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
-    learning_rate: float = Field(3e-4, gt=0)
-    warmup_steps: int = Field(100, ge=0)
-    epochs: int = Field(2, ge=1)
-    batch_size: int = Field(128, ge=1)
-    micro_batch_size: int = Field(16, ge=1)
-    max_length: int = Field(1024, ge=16)
-    """Exchanges whose prompt has more tokens are left out of the tuning, and counted."""
-    student_weight: float = Field(0.3, ge=0)
-    distillation_weight: float = Field(2.0, ge=0)
-    checkpoint_steps: int = Field(20, ge=1)
-
-
-class EncoderTuning(Settings):
-    """Train a head over a frozen text encoder, with the same loss; no language model is needed."""
-
-    kind: Literal["encoder"] = "encoder"
-    hidden: int = Field(256, ge=1)
-    dropout: float = Field(0.1, ge=0, lt=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.01, ge=0)
-    epochs: int = Field(20, ge=1)
-    batch_size: int = Field(128, ge=1)
-    student_weight: float = Field(0.3, ge=0)
-    distillation_weight: float = Field(2.0, ge=0)
-    checkpoint_steps: int = Field(200, ge=1)
-
-
-Tuning = Annotated[LoraTuning | EncoderTuning, Field(discriminator="kind")]
-
-
-class Tune(Settings):
-    """What the judge learns and how."""
-
-    method: Tuning = LoraTuning()
-    ablations: tuple[Literal["cosine", "self_eval"], ...] = ()
-    """Also tune judges on one part of the label alone: Judge (Cosine) and Judge (Self-eval) of the paper."""
-    max_rows: int | None = Field(None, ge=1)
-    """Tune on at most this many exchanges, chosen by hash."""
 
 
 Method = Literal["ppl", "vro", "self_eval", "length"]

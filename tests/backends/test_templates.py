@@ -119,9 +119,9 @@ def test_bfloat16_reads_nearly_what_float32_reads(llama):
 
 def test_a_judge_tuned_with_the_reference_last_reads_both(llama, tmp_path):
     target = TransformersBackend(model=llama)
-    method = LoraTuning(template="selfj-last", r=2, epochs=1, batch_size=2, micro_batch_size=2, learning_rate=0.01)
+    method = LoraTuning(template="selfj-last", r=2, epochs=1, batch_size=2, learning_rate=0.01)
     student, teacher = JudgeInput("q", "a"), JudgeInput("q", "a", "gold")
-    examples = [Example(str(n), teacher, student, level=n) for n in range(4)]
+    examples = [Example(str(n), teacher, student, quality=float(n)) for n in range(4)]
     tuned = tune(Config(target=target, tune=Tune(method=method)), examples, tmp_path, "key", Quiet())
     assert tuned.skipped == 0
     before, after = (CausalModel(target, template="selfj-last", adapter=x) for x in (None, str(tmp_path)))

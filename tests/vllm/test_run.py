@@ -22,7 +22,7 @@ def config(llama, tmp_path):
             "embedder.kind=fake",
             "collect.source.n=60",
             "sample={max_tokens=6, variations=1}",
-            "tune.method={kind='lora', r=4, epochs=1, batch_size=8, micro_batch_size=8, max_length=400}",
+            "tune.method={kind='lora', r=4, epochs=1, batch_size=8, max_length=400}",
             "label.min_label_mass=0",
             "score.min_label_mass=0",
             "calibrate={max_risk=0.9, confidence=0.5, min_quality=0.1}",

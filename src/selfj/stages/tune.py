@@ -11,7 +11,7 @@ from selfj.errors import ArtefactError, ConfigError
 from selfj.exchanges import Exchange, load_exchanges
 from selfj.files import explained, replace_folder, write_json, write_text
 from selfj.judge import JUDGE_VERSION, judge_backend, read_judge
-from selfj.label import TOP, to_level
+from selfj.label import TOP
 from selfj.progress import Progress, Quiet
 from selfj.records import LABELS, Label, content_id
 from selfj.settings import Config, LoraTuning
@@ -125,7 +125,7 @@ def _example(exchange: Exchange, label: Label, quality: Quality) -> Example:
         id=exchange.id,
         teacher=exchange.judge_input(with_reference=True),
         student=exchange.judge_input(with_reference=False),
-        level=to_level(value),
+        quality=value,
     )
 
 

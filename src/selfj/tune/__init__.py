@@ -22,8 +22,8 @@ class Example:
     """With the reference."""
     student: JudgeInput
     """Without it."""
-    level: int
-    """The label as a level, 0 to 9."""
+    quality: float
+    """The label, in [0, 9]."""
 
 
 @dataclass(frozen=True, slots=True)

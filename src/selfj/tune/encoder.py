@@ -13,7 +13,7 @@ from selfj.progress import Progress
 from selfj.settings import Config, EncoderTuning
 from selfj.tune import Example, Tuned
 from selfj.tune.loop import Schedule, train, weights_digest
-from selfj.tune.loss import Loss, distillation_loss
+from selfj.tune.loss import Loss, distillation_loss, level_targets
 
 
 def tune_encoder(
@@ -28,20 +28,14 @@ def tune_encoder(
     embedder = backends.embedder(config.embedder)
     teacher = torch.from_numpy(exchange_features(embedder, [example.teacher for example in examples]))
     student = torch.from_numpy(exchange_features(embedder, [example.student for example in examples]))
-    levels = torch.tensor([example.level for example in examples])
+    shares = level_targets([example.quality for example in examples], method.targets)
     torch.manual_seed(config.seed)
     head = Head(teacher.shape[1], method.hidden, method.dropout)
     head.train()
 
     def forward(rows: np.ndarray) -> Loss:
         index = torch.from_numpy(rows)
-        return distillation_loss(
-            head(teacher[index]),
-            head(student[index]),
-            levels[index],
-            student_weight=method.student_weight,
-            distillation_weight=method.distillation_weight,
-        )
+        return distillation_loss(head(teacher[index]), head(student[index]), shares[index], method)
 
     schedule = Schedule(
         rows=len(examples),

@@ -19,7 +19,7 @@ from selfj.progress import Progress
 from selfj.settings import Config, LoraTuning
 from selfj.tune import Example, Tuned
 from selfj.tune.loop import Schedule, train, weights_digest
-from selfj.tune.loss import Loss, distillation_loss
+from selfj.tune.loss import Loss, distillation_loss, level_targets
 
 _LEAST_BEGINNING = 8
 """A shorter shared beginning is not worth a pass of its own."""
@@ -44,25 +44,25 @@ def tune_lora(
     model.train()
     trained = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
     levels = torch.tensor(prompts.level_ids(), device=model.device)
+    shares = level_targets(pairs.qualities, method.targets).to(model.device)
     pad = tokenizer.pad_token_id or 0
     divide = can_divide(base.config)
 
     def forward(rows: np.ndarray) -> Loss:
-        target = levels[torch.tensor([pairs.levels[row] for row in rows], device=model.device)]
         # One pass each, since all prompts of one part begin alike.
         return distillation_loss(
             _label_logits(model, pad, [pairs.teacher[row] for row in rows], divide=divide),
             _label_logits(model, pad, [pairs.student[row] for row in rows], divide=divide),
-            target,
-            student_weight=method.student_weight,
-            distillation_weight=method.distillation_weight,
+            shares[torch.from_numpy(rows)],
+            method,
+            levels,
         )
 
     schedule = Schedule(
-        rows=len(pairs.levels),
+        rows=len(pairs.qualities),
         epochs=method.epochs,
         batch_size=method.batch_size,
-        micro_batch_size=method.micro_batch_size,
+        micro_batch_size=16,
         learning_rate=method.learning_rate,
         warmup_steps=method.warmup_steps,
         checkpoint_steps=method.checkpoint_steps,
@@ -92,7 +92,7 @@ class _Pairs:
             )
         self.teacher = [teacher[i] for i in kept]
         self.student = [student[i] for i in kept]
-        self.levels = [examples[i].level for i in kept]
+        self.qualities = [examples[i].quality for i in kept]
         self.skipped = len(examples) - len(kept)
 
 
