@@ -28,7 +28,7 @@ LOADERS = {"backends/__init__.py", "tune/__init__.py", "cli.py"}
 FAMILIES = {"backends", "tune", "collect", "world", "report", "judging"}
 # Packages that no module may load just because selfj was imported.
 HEAVY = {"torch", "transformers", "peft", "safetensors", "tokenizers"}
-HEAVY |= {"huggingface_hub", "vllm", "openvino", "nncf"}
+HEAVY |= {"accelerate", "huggingface_hub", "vllm", "openvino", "nncf"}
 HEAVY_MODULES = {
     "backends/transformers.py",
     "backends/encoder.py",
@@ -42,7 +42,11 @@ HEAVY_MODULES = {
     "backends/last_layer.py",
     "tune/loss.py",
     "tune/loop.py",
-    "tune/lora.py",
+    "tune/causal.py",
+    "tune/checkpoint.py",
+    "tune/packing.py",
+    "tune/padding.py",
+    "tune/tracking.py",
     "tune/encoder.py",
     "world/train.py",
     "world/corpus.py",

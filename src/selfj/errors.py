@@ -58,6 +58,12 @@ class TooManyFailures(SelfjError):
     exit_code = 5
 
 
+class Stopped(SelfjError):
+    """The system told the process to end, and it did so with its work kept."""
+
+    exit_code = 143
+
+
 class BackendError(SelfjError):
     """A model or a server failed; `retryable` says whether another try can help."""
 

@@ -170,6 +170,14 @@ def _tuned_judge(folder: Path, config: Config, template: str | None) -> Judge:
         name = name if engine == "torch" else f"{name} ({engine})"
         reader: LevelReader = backends.encoder_reader(folder, backends.embedder(config.embedder))
         return Judge(reader, min_label_mass=mass, digest=digest, name=name)
+    if manifest["kind"] == "full":
+        settings = judge_backend(config, str(folder))
+        return Judge(
+            backends.level_reader(settings, template=manifest["template"]),
+            min_label_mass=mass,
+            digest=digest,
+            name=name,
+        )
     settings = judge_backend(config, manifest["base"])
     found = backends.model_digest(settings.model)
     if found != manifest["base_digest"]:

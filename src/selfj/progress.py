@@ -1,5 +1,6 @@
 """How long work tells a person where it stands; the command line draws it, everything else stays quiet."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 
@@ -12,6 +13,10 @@ class Progress(Protocol):
 
     def advance(self, n: int) -> None:
         """So many more rows or steps are done."""
+        ...
+
+    def tell(self, values: Mapping[str, float]) -> None:
+        """How the work goes: figures by name, such as a loss, shown beside the rate until there are newer ones."""
         ...
 
     def note(self, text: str) -> None:
@@ -30,6 +35,9 @@ class Quiet:
         """Ignore it."""
 
     def advance(self, n: int) -> None:
+        """Ignore it."""
+
+    def tell(self, values: Mapping[str, float]) -> None:
         """Ignore it."""
 
     def note(self, text: str) -> None:

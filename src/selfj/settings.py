@@ -25,11 +25,12 @@ from selfj.model_settings import (
     TransformersBackend,
     VllmBackend,
 )
-from selfj.tune_settings import EncoderTuning, FullTuning, LoraTuning, Template, Tune, Tuning
+from selfj.tune_settings import CausalTuning, EncoderTuning, FullTuning, LoraTuning, Template, Tune, Tuning
 
 __all__ = [
     "Backend",
     "Calibrate",
+    "CausalTuning",
     "Collect",
     "Config",
     "Embedder",

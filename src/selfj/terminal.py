@@ -1,7 +1,7 @@
 """Drawing for the command line: progress with rate and time left, tables, decisions. Only `cli` uses it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -55,6 +55,10 @@ class Bars:
             self._said = now
             left = "" if self._total is None else f", {(self._total - self._done) / rate:,.0f} s left"
             ERR.print(f"{self._stage}: {self._done:,} of {self._total or '?'}, {rate:,.1f}/s{left}", highlight=False)
+
+    def tell(self, values: Mapping[str, float]) -> None:
+        """Show figures beside the rate."""
+        self._told = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
 
     def note(self, text: str) -> None:
         """Print a remark."""

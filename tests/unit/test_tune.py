@@ -1,12 +1,20 @@
+import os
+import signal
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from selfj.backends.base import JudgeInput  # noqa: E402
+from selfj.errors import MissingDependency, StaleArtefact, Stopped  # noqa: E402
 from selfj.progress import Quiet  # noqa: E402
 from selfj.settings import LoraTuning  # noqa: E402
-from selfj.tune.loop import Schedule, train, weights_digest  # noqa: E402
-from selfj.tune.loss import Loss, distillation_loss, level_targets  # noqa: E402
+from selfj.tune import Example, held_back  # noqa: E402
+from selfj.tune.loop import Pupil, train, weights_digest  # noqa: E402
+from selfj.tune.loss import distillation_loss, level_targets  # noqa: E402
+from selfj.tune.schedule import Schedule  # noqa: E402
 
 
 def softmax(x):
@@ -72,70 +80,149 @@ def test_the_divergence_never_pulls_the_teacher(way):
     assert student.grad.abs().sum() > 0
 
 
+ROWS, HELD = 62, 12
 SCHEDULE = Schedule(
-    rows=50,
+    rows=np.arange(HELD, ROWS),
+    sizes=[3 + number % 5 for number in range(ROWS)],
     epochs=3,
     batch_size=16,
-    micro_batch_size=5,
+    micro_tokens=22,
     learning_rate=1e-2,
     warmup_steps=2,
-    checkpoint_steps=2,
     seed=3,
 )
+LEARNING = LoraTuning(checkpoint_steps=2, validation_steps=3)
 
 
 def toy():
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.Dropout(0.2), torch.nn.Linear(8, 10))
-    teacher, student = torch.randn(50, 6), torch.randn(50, 6)
-    shares = level_targets((torch.rand(50) * 9).tolist(), "hard")
+    teacher, student = torch.randn(ROWS, 6), torch.randn(ROWS, 6)
+    qualities = (torch.rand(ROWS) * 9).tolist()
+    return Pupil(
+        model=model,
+        read=lambda model, rows: (model(teacher[torch.from_numpy(rows)]), model(student[torch.from_numpy(rows)])),
+        shares=level_targets(qualities, "hard"),
+        qualities=qualities,
+        validation=np.arange(HELD),
+    )
 
-    def forward(rows) -> Loss:
-        index = torch.from_numpy(rows)
-        return distillation_loss(model(teacher[index]), model(student[index]), shares[index], LoraTuning())
 
-    return list(model.named_parameters()), forward
+def learn(folder, key="key", progress=None, **changes):
+    pupil = toy()
+    learning = LEARNING.model_copy(update=changes)
+    done, model = train(pupil, learning, SCHEDULE, folder, key, progress or Quiet(), name="judge")
+    return done, weights_digest(model.named_parameters())
 
 
-class StopsAt(Quiet):
-    def __init__(self, step):
-        self.left = step
+class At(Quiet):
+    """Does something after so many steps."""
+
+    def __init__(self, step, act):
+        self.left, self.act = step, act
 
     def advance(self, n):
         self.left -= 1
         if self.left == 0:
-            raise KeyboardInterrupt
+            self.act()
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def measured(done):
+    return done.losses, done.validation
 
 
 @pytest.mark.parametrize("stop", [1, 2, 3, 7, 11])
 def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path, stop):
-    parameters, forward = toy()
-    whole = train(SCHEDULE, parameters, forward, tmp_path / "a", "key", Quiet())
-    expected = weights_digest(parameters)
-    parameters, forward = toy()
+    whole, expected = learn(tmp_path / "a")
     with pytest.raises(KeyboardInterrupt):
-        train(SCHEDULE, parameters, forward, tmp_path / "b", "key", StopsAt(stop))
-    parameters, forward = toy()
-    resumed = train(SCHEDULE, parameters, forward, tmp_path / "b", "key", Quiet())
-    assert weights_digest(parameters) == expected
-    assert resumed == whole
-    assert len(whole) == SCHEDULE.steps == 12
+        learn(tmp_path / "b", progress=At(stop, interrupt))
+    resumed, found = learn(tmp_path / "b")
+    assert found == expected
+    assert measured(resumed) == measured(whole)
+    assert len(whole.losses) == SCHEDULE.steps == 12
+    assert [tried["step"] for tried in whole.validation] == [3, 6, 9, 12]
+    assert all(-1 <= tried["student_pearson"] <= 1 for tried in whole.validation)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_step_and_keeps_a_checkpoint(tmp_path, number):
+    whole, expected = learn(tmp_path / "a", checkpoint_steps=100)
+    before = signal.getsignal(number)
+    steps = []
+    progress = At(5, lambda: os.kill(os.getpid(), number))
+    progress.tell = lambda values: steps.append(values)
+    with pytest.raises(Stopped if number == signal.SIGTERM else KeyboardInterrupt):
+        learn(tmp_path / "b", progress=progress, checkpoint_steps=100)
+    assert len(steps) == 5
+    assert signal.getsignal(number) is before
+    progress = At(100, interrupt)
+    progress.tell = lambda values: steps.append(values)
+    resumed, found = learn(tmp_path / "b", progress=progress, checkpoint_steps=100)
+    assert len(steps) == 12
+    assert found == expected
+    assert measured(resumed) == measured(whole)
 
 
 def test_a_checkpoint_of_other_work_is_not_used(tmp_path):
-    parameters, forward = toy()
     with pytest.raises(KeyboardInterrupt):
-        train(SCHEDULE, parameters, forward, tmp_path, "other", StopsAt(5))
-    parameters, forward = toy()
-    found = train(SCHEDULE, parameters, forward, tmp_path, "key", Quiet())
-    parameters, forward = toy()
-    assert found == train(SCHEDULE, parameters, forward, tmp_path / "fresh", "key", Quiet())
+        learn(tmp_path, "other", At(5, interrupt))
+    found, _ = learn(tmp_path)
+    assert measured(found) == measured(learn(tmp_path / "fresh")[0])
+
+
+def test_a_checkpoint_of_several_processes_is_not_taken_up_by_one(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        learn(tmp_path, progress=At(5, interrupt))
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    torch.save({**state, "world": 4}, tmp_path / "checkpoint.pt")
+    with pytest.raises(StaleArtefact, match="by 4 processes, and 1 are"):
+        learn(tmp_path)
+
+
+def test_what_is_held_back_is_never_learned_from(tmp_path):
+    seen = []
+    pupil = toy()
+
+    def read(model, rows):
+        if model.training:
+            seen.extend(rows.tolist())
+        return pupil.read(model, rows)
+
+    train(replace(pupil, read=read), LEARNING, SCHEDULE, tmp_path, "key", Quiet(), name="judge")
+    assert sorted(seen) == sorted(list(range(HELD, ROWS)) * 3)
+
+
+def test_passes_hold_every_row_once_and_as_many_for_each_process():
+    rows = SCHEDULE.batch(4)
+    for processes in (1, 2, 3):
+        passes = SCHEDULE.passes(rows, processes)
+        assert np.concatenate(passes).tolist() == rows.tolist()
+        assert len(passes) % processes == 0
+        assert all(sum(SCHEDULE.sizes[row] for row in part) <= SCHEDULE.micro_tokens for part in passes)
+    alone = replace(SCHEDULE, micro_tokens=2).passes(rows)
+    assert [len(part) for part in alone] == [1] * 16
+
+
+def test_how_exchanges_are_divided_changes_rounding_alone(tmp_path):
+    pupil = toy()
+    pupil.model[1].p = 0.0
+    train(pupil, LEARNING, SCHEDULE, tmp_path / "a", "key", Quiet(), name="judge")
+    other = toy()
+    other.model[1].p = 0.0
+    train(other, LEARNING, replace(SCHEDULE, micro_tokens=1000), tmp_path / "b", "key", Quiet(), name="judge")
+    for one, two in zip(pupil.model.parameters(), other.model.parameters(), strict=True):
+        torch.testing.assert_close(one, two, atol=1e-4, rtol=1e-3)
 
 
 def test_an_epoch_sees_every_row_once():
     for epoch in range(3):
         steps = range(epoch * SCHEDULE.steps_per_epoch, (epoch + 1) * SCHEDULE.steps_per_epoch)
-        assert sorted(np.concatenate([SCHEDULE.batch(step) for step in steps])) == list(range(50))
+        seen = np.concatenate([SCHEDULE.batch(step) for step in steps])
+        assert sorted(seen) == list(range(HELD, ROWS))
 
 
 def test_the_rate_warms_up_and_falls_to_zero():
@@ -143,3 +230,32 @@ def test_the_rate_warms_up_and_falls_to_zero():
     assert factors[:3] == [0.5, 1.0, 1.0]
     assert factors == [*factors[:2], *sorted(factors[2:], reverse=True)]
     assert 0 < factors[-1] <= 0.1
+
+
+def example(number, instruction):
+    student = JudgeInput(instruction, "a")
+    return Example(str(number), JudgeInput(instruction, "a", "r"), student, float(number % 10))
+
+
+def test_instructions_are_held_back_with_all_their_answers():
+    examples = [example(number, f"question {number // 4}") for number in range(400)]
+    held = held_back(examples, 0.1)
+    assert len(held) == 40
+    shared = {number // 4 for number in held} & {number // 4 for number in set(range(400)) - set(held.tolist())}
+    assert len(shared) <= 1
+    assert len(held_back(examples, 0.02)) == 0
+    assert len(held_back(examples * 20, 0.4)) == 256
+
+
+def test_tensorboard_gets_the_curves(tmp_path):
+    event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    learn(tmp_path / "run" / ".judge.partial", trackers=("tensorboard",))
+    events = event_accumulator.EventAccumulator(str(tmp_path / "run" / "tracking" / "judge"))
+    events.Reload()
+    assert len(events.Scalars("total")) == 12
+    assert [event.step for event in events.Scalars("student_pearson")] == [3, 6, 9, 12]
+
+
+def test_a_tracker_that_is_not_installed_is_named(tmp_path):
+    with pytest.raises(MissingDependency, match="pip install trackio"):
+        learn(tmp_path, trackers=("trackio",))

@@ -7,7 +7,7 @@ conversation and seed therefore give the same bytes whatever else is in the batc
 
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -272,12 +272,19 @@ def choose(logits: torch.Tensor, uniform: torch.Tensor, temperature: float, top_
     return place if order is None else order.gather(1, place)
 
 
-def load_model(settings: TransformersBackend, *, adapter: str | None = None) -> tuple[Any, Any]:
+def load_model(
+    settings: TransformersBackend, *, adapter: str | None = None, loading: Mapping[str, Any] | None = None
+) -> tuple[Any, Any]:
     """Load a model in evaluation mode, with its adapters, and its tokenizer.
 
     The adapter of the settings is merged into the weights where another follows, so that a judge can be
     tuned on top of an adapted model. In float32 the last one is merged too, which is faster; below that,
     merging would round a small change away.
+
+    Args:
+        settings: The model, its adapter, device and precision.
+        adapter: Of a judge, on top of both.
+        loading: Further arguments of `from_pretrained`, such as a quantisation; the model then lies where they say.
 
     Raises:
         ConfigError: Model, adapter or device is absent or unfit.
@@ -292,17 +299,19 @@ def load_model(settings: TransformersBackend, *, adapter: str | None = None) -> 
     attention = {"attn_implementation": "eager"} if device.type == "cpu" else {}
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
-        model, loading = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, output_loading_info=True, **attention)
+        model, report = AutoModelForCausalLM.from_pretrained(
+            path, dtype=dtype, output_loading_info=True, **attention, **(loading or {})
+        )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ConfigError(
             f"Cannot load the model {settings.model}: expected a folder with a causal language model and its "
             "tokenizer, or the name of one on a hub that can be reached. "
             f"The reason given was: {_first_line(error)}"
         ) from error
-    absent = sorted(loading["missing_keys"])
+    absent = sorted(report["missing_keys"])
     if absent:
         raise ConfigError(f"The weights of the model {settings.model} are incomplete: {absent[0]} is absent.")
-    model = model.to(device).eval()
+    model = model.eval() if loading else model.to(device).eval()
     adapters = [name for name in (settings.adapter, adapter) if name]
     for name in adapters:
         model = _attach(model, name)

@@ -1,7 +1,6 @@
 """The tune stage: labels in, judges out."""
 
 import shutil
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -14,11 +13,13 @@ from selfj.judge import JUDGE_VERSION, judge_backend, read_judge
 from selfj.label import TOP
 from selfj.progress import Progress, Quiet
 from selfj.records import LABELS, Label, content_id
-from selfj.settings import Config, LoraTuning
+from selfj.settings import CausalTuning, Config
 from selfj.store import check_lineage, open_artefact, versions
-from selfj.tune import Example, Tuned
+from selfj.tune import Example, Tuned, is_main, meet
 from selfj.tune import tune as train
 
+_SPEED_ONLY = ("checkpoint_steps", "trackers")
+"""Settings of a method that do not decide what is learned."""
 Quality = Literal["z", "cosine", "self_eval"]
 
 
@@ -57,52 +58,69 @@ def _tune_one(
     folder = config.path / judge_folder(quality)
     partial = folder.with_name(f".{folder.name}.partial")
     method = config.tune.method
-    base = judge_backend(config, method.base).model if isinstance(method, LoraTuning) else ""
+    causal = isinstance(method, CausalTuning)
+    base = judge_backend(config, method.base).model if isinstance(method, CausalTuning) else ""
     settings = {
-        "tune": config.tune.model_dump(exclude={"ablations"}),
+        "tune": config.tune.model_dump(mode="json", exclude={"ablations": True, "method": set(_SPEED_ONLY)}),
         "quality": quality,
         "base": base,
         "embedder": config.embedder.model_dump(),
     }
-    base_digest = backends.model_digest(base) if isinstance(method, LoraTuning) else ""
+    base_digest = backends.model_digest(base) if causal else ""
     key = content_id(JUDGE_VERSION, settings, digest, base_digest, config.seed)
+    # Several processes that learn together must find the same, so the first alone changes anything, and all meet after.
+    progress = progress if is_main() else Quiet()
     if not force and _key(folder) == key:
         progress.note(f"{folder.name}: up to date")
         return
     if not force and _key(partial) == key:
         # A kill came between the last write and the rename.
-        replace_folder(partial, folder)
+        if is_main():
+            replace_folder(partial, folder)
         return
-    if force:
-        shutil.rmtree(partial, ignore_errors=True)
-    with explained(partial):
-        partial.mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
+    if is_main():
+        if force:
+            shutil.rmtree(partial, ignore_errors=True)
+        with explained(partial):
+            partial.mkdir(parents=True, exist_ok=True)
     examples = [_example(exchange, labels[exchange.id], quality) for exchange in rows]
     tuned = train(config, examples, partial, key, progress)
-    manifest = {
-        "version": JUDGE_VERSION,
-        "key": key,
-        "kind": method.kind,
-        "label": quality,
-        "digest": tuned.digest,
-        "base": tuned.base,
-        "base_digest": tuned.base_digest,
-        "template": getattr(method, "template", None),
-        "embedder": None if isinstance(method, LoraTuning) else tuned.base,
-        "rows": len(examples),
-        "skipped_too_long": tuned.skipped,
-        "inputs": {"labels": digest},
-        "settings": settings,
-        "seed": config.seed,
-        "versions": versions(),
-        "seconds": round(time.monotonic() - started, 3),
-        "losses": tuned.losses,
-    }
-    write_text(partial / "README.md", _card(manifest, tuned))
-    write_json(partial / "judge.json", manifest)
-    replace_folder(partial, folder)
-    progress.finish(f"{len(examples):,} exchanges in {manifest['seconds']:.1f} s, loss {tuned.losses[-1]['total']:.2f}")
+    if is_main():
+        manifest = {
+            "version": JUDGE_VERSION,
+            "key": key,
+            "kind": method.kind,
+            "label": quality,
+            "digest": tuned.digest,
+            "base": tuned.base,
+            "base_digest": tuned.base_digest,
+            "template": getattr(method, "template", None),
+            "embedder": None if causal else tuned.base,
+            "rows": len(examples),
+            "learned": tuned.learned,
+            "skipped_too_long": tuned.skipped,
+            "inputs": {"labels": digest},
+            "settings": settings,
+            "seed": config.seed,
+            "versions": versions(),
+            "seconds": round(tuned.seconds, 3),
+            "exchanges_per_second": round(len(tuned.losses) * method.batch_size / max(tuned.seconds, 1e-9), 3),
+            "losses": tuned.losses,
+            "validation": tuned.validation,
+        }
+        write_text(partial / "README.md", _card(manifest, tuned))
+        write_json(partial / "judge.json", manifest)
+        replace_folder(partial, folder)
+        progress.finish(_summary(tuned))
+    meet()
+
+
+def _summary(tuned: Tuned) -> str:
+    said = f"{tuned.learned:,} exchanges in {tuned.seconds:.1f} s, loss {tuned.losses[-1]['total']:.2f}"
+    last = tuned.validation[-1] if tuned.validation else {}
+    if "student_pearson" in last:
+        said += f"; on exchanges held back, Pearson with the label {last['student_pearson']:.2f}"
+    return said
 
 
 def _key(folder: Path) -> str | None:

@@ -1,102 +1,117 @@
-"""The training loop that both families share: seeded order, checkpoints, exact resume."""
+"""The training loop of every family of judge: steps, checkpoints, exact resume, trials on exchanges held back."""
 
 import hashlib
-import io
-import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+import torch.distributed as dist
 
-from selfj.files import writing
+from selfj.metrics import pearson
 from selfj.progress import Progress
-from selfj.tune.loss import Loss
+from selfj.tune.checkpoint import Checkpoint, Progressed, processes
+from selfj.tune.loss import Loss, distillation_loss
+from selfj.tune.schedule import Rows, Schedule
+from selfj.tune.stopping import Request, stoppable
+from selfj.tune.tracking import Trackers
+from selfj.tune_settings import Learning
 
-_CHECKPOINT = "checkpoint.pt"
+_PARTS = ("total", "teacher", "student", "distillation")
+
+
+class Reads(Protocol):
+    """Reads exchanges by their numbers, with the model as it is wrapped for its processes."""
+
+    def __call__(self, model: Any, rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits at the label: the teacher's and the student's, each of shape (n, classes)."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
-    """How long and how fast to learn."""
+class Pupil:
+    """What learns, and from what."""
 
-    rows: int
-    epochs: int
-    batch_size: int
-    micro_batch_size: int
-    learning_rate: float
-    warmup_steps: int
-    checkpoint_steps: int
-    seed: int
-    lengths: tuple[int, ...] = ()
-    """Length of every row; rows of one batch are then cut into micro-batches by length, so that little is padded."""
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Optimiser steps in one epoch."""
-        return math.ceil(self.rows / self.batch_size)
-
-    @property
-    def steps(self) -> int:
-        """Optimiser steps in all."""
-        return self.epochs * self.steps_per_epoch
-
-    def factor(self, step: int) -> float:
-        """Learning rate at a step, as a share of the highest: linear warm-up, then linear to 0."""
-        warmup = min(self.warmup_steps, self.steps // 2)
-        if step < warmup:
-            return (step + 1) / warmup
-        return (self.steps - step) / max(1, self.steps - warmup)
-
-    def batch(self, step: int) -> np.ndarray:
-        """Row numbers of a step; each epoch is one seeded permutation of all rows."""
-        epoch, place = divmod(step, self.steps_per_epoch)
-        order = np.random.default_rng([self.seed, epoch]).permutation(self.rows)
-        rows = order[place * self.batch_size : (place + 1) * self.batch_size]
-        return np.array(sorted(rows, key=lambda row: self.lengths[row])) if self.lengths else rows
+    model: torch.nn.Module
+    """Its parameters that require a gradient learn."""
+    read: Reads
+    shares: torch.Tensor
+    """What each exchange's label stands for, shape (n, 10); see `level_targets`."""
+    qualities: Sequence[float]
+    """The labels themselves, in [0, 9]."""
+    levels: torch.Tensor | None = None
+    """The ten levels' places among the classes; None where the classes are the levels."""
+    validation: Rows | None = None
+    """Exchanges on which it is only tried."""
+    accelerator: Any = None
+    """The `accelerate.Accelerator` that wraps the model for several processes; None for one."""
 
 
 def train(
-    schedule: Schedule,
-    parameters: Sequence[tuple[str, torch.nn.Parameter]],
-    forward: Callable[[np.ndarray], Loss],
-    folder: Path,
-    key: str,
-    progress: Progress,
-    *,
-    weight_decay: float = 0.0,
-    name: str = "judge",
-) -> list[dict[str, float]]:
-    """Train and return the loss parts of every step; resumes from a checkpoint of the same work.
+    pupil: Pupil, learning: Learning, schedule: Schedule, folder: Path, key: str, progress: Progress, *, name: str
+) -> tuple[Progressed, torch.nn.Module]:
+    """Train, and return what was measured and the model; goes on from a checkpoint of the same work.
 
-    Randomness is seeded anew at each micro-batch from the step's number, so a resumed training draws what an
-    undisturbed one would have drawn.
+    Randomness is seeded anew at each pass from the step's number, so a resumed training draws what an undisturbed
+    one would have drawn.
 
     Args:
-        schedule: See `Schedule`.
-        parameters: What is trained, by name.
-        forward: Gives the loss of the rows of one micro-batch.
-        folder: Where the checkpoint lies.
+        pupil: What learns.
+        learning: The loss, checkpoints and trials.
+        schedule: Which exchanges when.
+        folder: Where the checkpoint lies; trackers write beside it.
         key: Names the work.
         progress: Told of every step.
-        weight_decay: Of AdamW.
         name: Shown as the name of the work.
+
+    Raises:
+        Stopped: The system asked the process to end.
+        StaleArtefact: The checkpoint is of another number of processes.
+        MissingDependency: A tracker is not installed.
     """
-    weights = [parameter for _, parameter in parameters]
-    optimiser = torch.optim.AdamW(weights, lr=schedule.learning_rate, weight_decay=weight_decay)
-    step, losses = _resume(folder, key, parameters, optimiser)
-    progress.start(name, schedule.steps, step)
-    while step < schedule.steps:
-        for group in optimiser.param_groups:
-            group["lr"] = schedule.learning_rate * schedule.factor(step)
-        losses.append(_step(schedule, step, forward, optimiser, weights))
-        step += 1
-        progress.advance(1)
-        if step % schedule.checkpoint_steps == 0 and step < schedule.steps:
-            _save(folder, key, step, losses, parameters, optimiser)
-    (folder / _CHECKPOINT).unlink(missing_ok=True)
-    return losses
+    trackers = Trackers(learning.trackers if processes()[0] == 0 else (), folder.parent / "tracking", name)
+    weights = [weight for weight in pupil.model.parameters() if weight.requires_grad]
+    optimiser: Any = torch.optim.AdamW(weights, lr=schedule.learning_rate, weight_decay=learning.weight_decay)
+    if pupil.accelerator is not None:
+        model, prepared = pupil.accelerator.prepare(pupil.model, optimiser)
+        pupil, optimiser = replace(pupil, model=model), prepared.optimizer
+    checkpoint = Checkpoint(folder, key, pupil.model, optimiser)
+    done = checkpoint.restore()
+    progress.start(name, schedule.steps, done.step)
+    began = time.monotonic() - done.seconds
+    with stoppable(progress) as request:
+        while done.step < schedule.steps:
+            for group in optimiser.param_groups:
+                group["lr"] = schedule.learning_rate * schedule.factor(done.step)
+            loss = _step(pupil, learning, schedule, done.step, optimiser)
+            done.losses.append(loss)
+            done.step += 1
+            last = done.step == schedule.steps
+            tried = {}
+            if pupil.validation is not None and (last or done.step % learning.validation_steps == 0):
+                tried = _try(pupil, learning, schedule)
+                done.validation.append({"step": done.step, **tried})
+            done.seconds = time.monotonic() - began
+            trackers.log({**loss, **tried, "learning_rate": optimiser.param_groups[0]["lr"]}, done.step)
+            progress.tell({**loss, **{name: value for name, value in tried.items() if name != "loss"}})
+            progress.advance(1)
+            stop = _agreed(request)
+            if not last and (stop or done.step % learning.checkpoint_steps == 0):
+                checkpoint.save(done)
+            if stop and not last:
+                trackers.close()
+                request.obey(done.step)
+    trackers.close()
+    return done, pupil.model
+
+
+def forget(folder: Path) -> None:
+    """Take the checkpoint of a finished training away."""
+    (folder / "checkpoint.pt").unlink(missing_ok=True)
 
 
 def weights_digest(parameters: Iterable[tuple[str, torch.Tensor]]) -> str:
@@ -109,63 +124,97 @@ def weights_digest(parameters: Iterable[tuple[str, torch.Tensor]]) -> str:
 
 
 def _step(
-    schedule: Schedule,
-    step: int,
-    forward: Callable[[np.ndarray], Loss],
-    optimiser: torch.optim.Optimizer,
-    weights: Sequence[torch.nn.Parameter],
+    pupil: Pupil, learning: Learning, schedule: Schedule, step: int, optimiser: torch.optim.Optimizer
 ) -> dict[str, float]:
+    rank, world = processes()
     rows = schedule.batch(step)
-    parts = dict.fromkeys(("total", "teacher", "student", "distillation"), 0.0)
-    for start in range(0, len(rows), schedule.micro_batch_size):
-        micro = rows[start : start + schedule.micro_batch_size]
-        torch.manual_seed((schedule.seed * 1_000_003 + step) * 10_007 + start)
-        loss = forward(micro)
-        share = len(micro) / len(rows)
-        torch.autograd.backward(loss.total * share)
-        for part in parts:
-            parts[part] += share * float(getattr(loss, part).detach())
-    torch.nn.utils.clip_grad_norm_(weights, 1.0)
+    sums = torch.zeros(len(_PARTS))
+    passes = schedule.passes(rows, world)
+    own = passes[rank::world]
+    for place, part in enumerate(own):
+        torch.manual_seed((schedule.seed * 1_000_003 + step) * 10_007 + place * world + rank)
+        # A pass for the sake of the others, who wait for this process, weighs nothing.
+        share = len(part) / len(rows)
+        with _quiet(pupil, last=place == len(own) - 1):
+            loss = _loss(pupil, learning, part if len(part) else rows[:1])
+            # Gradients are averaged over processes, so each counts as many times.
+            _backward(pupil, loss.total * (share * world))
+        sums += share * torch.tensor([float(getattr(loss, name).detach()) for name in _PARTS])
+    if world > 1:
+        sums = sums.to(pupil.shares.device)
+        dist.all_reduce(sums)
+    _clip(pupil)
     optimiser.step()
     optimiser.zero_grad()
-    return {part: round(value, 6) for part, value in parts.items()}
+    return {name: round(value, 6) for name, value in zip(_PARTS, sums.tolist(), strict=True)}
 
 
-def _save(
-    folder: Path,
-    key: str,
-    step: int,
-    losses: list[dict[str, float]],
-    parameters: Sequence[tuple[str, torch.nn.Parameter]],
-    optimiser: torch.optim.Optimizer,
-) -> None:
-    state = {
-        "key": key,
-        "step": step,
-        "losses": losses,
-        "weights": {name: parameter.detach() for name, parameter in parameters},
-        "optimiser": optimiser.state_dict(),
-    }
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    with writing(folder / _CHECKPOINT) as handle:
-        handle.write(buffer.getvalue())
+def _loss(pupil: Pupil, learning: Learning, rows: Rows) -> Loss:
+    teacher, student = pupil.read(pupil.model, rows)
+    return distillation_loss(teacher, student, pupil.shares[torch.from_numpy(rows)], learning, pupil.levels)
 
 
-def _resume(
-    folder: Path,
-    key: str,
-    parameters: Sequence[tuple[str, torch.nn.Parameter]],
-    optimiser: torch.optim.Optimizer,
-) -> tuple[int, list[dict[str, float]]]:
-    path = folder / _CHECKPOINT
-    if not path.is_file():
-        return 0, []
-    state = torch.load(path, weights_only=True)
-    if state["key"] != key:
-        return 0, []
-    with torch.no_grad():
-        for name, parameter in parameters:
-            parameter.copy_(state["weights"][name])
-    optimiser.load_state_dict(state["optimiser"])
-    return state["step"], state["losses"]
+def _quiet(pupil: Pupil, *, last: bool) -> Any:
+    """Let processes exchange gradients after the last pass of a step alone."""
+    if pupil.accelerator is None or last:
+        return nullcontext()
+    return pupil.accelerator.no_sync(pupil.model)
+
+
+def _backward(pupil: Pupil, loss: torch.Tensor) -> None:
+    if pupil.accelerator is None:
+        torch.autograd.backward(loss)
+    else:
+        pupil.accelerator.backward(loss)
+
+
+def _clip(pupil: Pupil) -> None:
+    weights = [weight for weight in pupil.model.parameters() if weight.requires_grad]
+    if pupil.accelerator is None:
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+    else:
+        pupil.accelerator.clip_grad_norm_(weights, 1.0)
+
+
+def _agreed(request: Request) -> bool:
+    """Whether any process was asked to stop."""
+    if processes()[1] == 1:
+        return request.signal is not None
+    asked: list[int | None] = [None] * processes()[1]
+    dist.all_gather_object(asked, request.signal)
+    request.signal = next((number for number in asked if number is not None), None)
+    return request.signal is not None
+
+
+@contextmanager
+def _trial(model: torch.nn.Module) -> Iterator[None]:
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train()
+
+
+def _try(pupil: Pupil, learning: Learning, schedule: Schedule) -> dict[str, float]:
+    """Correlations of the scores with the labels on the exchanges held back, and the loss there."""
+    assert pupil.validation is not None
+    rows = np.array(sorted(pupil.validation, key=lambda row: (schedule.sizes[row], row)), dtype=np.int64)
+    scores: dict[str, list[float]] = {"teacher": [], "student": []}
+    total = 0.0
+    with _trial(pupil.model):
+        for part in schedule.passes(rows):
+            teacher, student = pupil.read(pupil.model, part)
+            shares = pupil.shares[torch.from_numpy(part)]
+            loss = distillation_loss(teacher, student, shares, learning, pupil.levels)
+            total += float(loss.total) * len(part) / len(rows)
+            for name, logits in (("teacher", teacher), ("student", student)):
+                scores[name] += _scores(logits if pupil.levels is None else logits[:, pupil.levels])
+    truth = np.array([pupil.qualities[row] for row in rows])
+    found = {f"{name}_pearson": pearson(np.array(values), truth) for name, values in scores.items()}
+    return {"loss": round(total, 6)} | {name: round(value, 6) for name, value in found.items() if np.isfinite(value)}
+
+
+def _scores(levels: torch.Tensor) -> list[float]:
+    scores = torch.softmax(levels.double().cpu(), dim=-1) @ torch.arange(10.0).double()
+    return [float(score) for score in scores]
