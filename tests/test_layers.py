@@ -8,7 +8,7 @@ SRC = Path(__file__).parents[1] / "src" / "selfj"
 # A module may import only from rows above its own. Rows are read top to bottom.
 LAYERS = [
     ["errors", "model_settings"],
-    ["tune_settings"],
+    ["sft_settings", "tune_settings"],
     ["records", "progress", "files", "settings", "fencing"],
     ["config", "prompts", "metrics"],
     ["store", "bootstrap", "verdicts"],
@@ -24,11 +24,11 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 # These resolve names to modules, so they alone may import inside a function.
-LOADERS = {"backends/__init__.py", "tune/__init__.py", "cli.py"}
+LOADERS = {"backends/__init__.py", "tune/__init__.py", "tune/sft.py", "cli.py"}
 FAMILIES = {"backends", "tune", "collect", "world", "report", "judging"}
 # Packages that no module may load just because selfj was imported.
 HEAVY = {"torch", "transformers", "peft", "safetensors", "tokenizers"}
-HEAVY |= {"huggingface_hub", "vllm", "openvino", "nncf"}
+HEAVY |= {"huggingface_hub", "vllm", "openvino", "nncf", "accelerate"}
 HEAVY_MODULES = {
     "backends/transformers.py",
     "backends/encoder.py",
@@ -43,6 +43,7 @@ HEAVY_MODULES = {
     "tune/loss.py",
     "tune/loop.py",
     "tune/lora.py",
+    "tune/sft_loop.py",
     "tune/encoder.py",
     "world/train.py",
     "world/corpus.py",

@@ -38,6 +38,7 @@ _STAGES = {
     "collect": "Read instructions, or exchanges one already has, and split them by hash.",
     "sample": "Let the target model answer the instructions.",
     "label": "Rate the answers against the references: self-evaluation and semantic similarity, no people.",
+    "sft": "Tune a base model on instructions and replies, before all else; no part of `run`.",
     "tune": "Tune the judge on the labels, with self-distillation from teacher to student.",
     "score": "Score calibration and test exchanges with the judge and every baseline.",
     "calibrate": "Choose the lowest threshold whose risk is bounded with confidence.",

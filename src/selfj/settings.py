@@ -25,6 +25,7 @@ from selfj.model_settings import (
     TransformersBackend,
     VllmBackend,
 )
+from selfj.sft_settings import Sft, SftFull, SftLora
 from selfj.tune_settings import EncoderTuning, FullTuning, LoraTuning, Template, Tune, Tuning
 
 __all__ = [
@@ -54,6 +55,9 @@ __all__ = [
     "Sample",
     "ScoreSettings",
     "Settings",
+    "Sft",
+    "SftFull",
+    "SftLora",
     "Source",
     "Template",
     "TransformersBackend",
@@ -204,6 +208,7 @@ class Config(Settings):
     collect: Collect = Collect()
     sample: Sample = Sample()
     label: LabelSettings = LabelSettings()
+    sft: Sft = Sft()
     tune: Tune = Tune()
     score: ScoreSettings = ScoreSettings()
     calibrate: Calibrate = Calibrate()
