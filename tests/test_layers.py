@@ -24,7 +24,7 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 # These resolve names to modules, so they alone may import inside a function.
-LOADERS = {"backends/__init__.py", "tune/__init__.py", "tune/sft.py", "cli.py"}
+LOADERS = {"backends/__init__.py", "tune/__init__.py", "tune/sft.py", "stages/foresee.py", "cli.py"}
 FAMILIES = {"backends", "tune", "collect", "world", "report", "judging"}
 # Packages that no module may load just because selfj was imported.
 HEAVY = {"torch", "transformers", "peft", "safetensors", "tokenizers"}
@@ -44,6 +44,7 @@ HEAVY_MODULES = {
     "tune/loop.py",
     "tune/lora.py",
     "tune/sft_loop.py",
+    "tune/probe.py",
     "tune/encoder.py",
     "world/train.py",
     "world/corpus.py",

@@ -60,4 +60,4 @@ def teach(config: Config, lessons: Sequence[Lesson], folder: Path, key: str, pro
 
         return tune_sft(config, ordered, folder, key, progress)
     except ImportError as error:
-        raise MissingDependency(f"Instruction tuning needs a package: {error}. pip install 'selfj[tune]'.") from error
+        raise MissingDependency(f"Instruction tuning needs a package: {error}. pip install 'selfj[local]'.") from error

@@ -221,6 +221,7 @@ def _arguments(config: Config, folder: Path, device: torch.device, rows: int, pr
         save_steps=sft.checkpoint_steps,
         # One more than is needed, so that the older goes only when the newer is whole.
         save_total_limit=2,
+        ddp_find_unused_parameters=False,
         remove_unused_columns=False,
         disable_tqdm=True,
         report_to="none",
