@@ -19,12 +19,12 @@ LAYERS = [
     ["tune", "report"],
     ["gold", "evaluation"],
     ["stages", "assistant", "doctor", "judging"],
-    ["pipeline"],
+    ["pipeline", "foresight"],
     ["terminal", "cli"],
 ]
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 # These resolve names to modules, so they alone may import inside a function.
-LOADERS = {"backends/__init__.py", "tune/__init__.py", "tune/sft.py", "stages/foresee.py", "cli.py"}
+LOADERS = {"backends/__init__.py", "tune/__init__.py", "tune/sft.py", "foresight.py", "cli.py"}
 FAMILIES = {"backends", "tune", "collect", "world", "report", "judging"}
 # Packages that no module may load just because selfj was imported.
 HEAVY = {"torch", "transformers", "peft", "safetensors", "tokenizers"}

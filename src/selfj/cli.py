@@ -69,7 +69,7 @@ def main() -> None:
 
 def _foresee(verbs: list[str], target: str, sets: list[str] | None, device: str | None) -> None:
     from selfj import config
-    from selfj.stages.foresee import foresee
+    from selfj.foresight import foresee
     from selfj.terminal import OUT, print_table
     from selfj.tune.plan_text import plan_rows
 

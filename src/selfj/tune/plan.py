@@ -113,12 +113,14 @@ class Memory:
     optimiser: float
     activations: float
     logits: float
+    program: float = 0.0
+    """What the program takes before it has done anything; a GPU's is left out of `Device.memory` instead."""
 
     @property
     def total(self) -> float:
         """All of them, and a tenth for what an allocator wastes."""
         parts = self.weights + self.gradients + self.optimiser + self.activations + self.logits
-        return 1.1 * parts
+        return 1.1 * parts + self.program
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,7 @@ def memory_of(model: Model, device: Device, learned: Learned, tokens: Tokens) ->
         optimiser=12 * trainable / share,
         activations=activations,
         logits=16.0 * places * model.vocabulary,
+        program=0.0 if device.gpu else 200 * 2**20,
     )
 
 
@@ -200,14 +203,22 @@ def seconds_of(model: Model, device: Device, learned: Learned, tokens: Tokens, e
     """Seconds of the tuning proper, loading apart."""
     # Forward; gradients of what was read; and of the weights where they learn.
     ways = (3 if learned.full else 2) + (1 if learned.checkpointing else 0)
-    products = 2.0 * model.matrices * ways + 2.0 * 3 * (0 if learned.full else learned.trainable(model))
+    products = 2.0 * model.matrices * ways
+    if not learned.full:
+        # Products of so small a rank reach a quarter of the rate.
+        products += 4 * 2.0 * (ways + 1) * learned.trainable(model)
     attention = 2.0 * tokens.length * model.queries * model.layers * (ways + 1)
     flops = tokens.read * (products + attention) + tokens.logits * 2.0 * model.vocabulary * model.hidden * ways
     # What is kept is written once and read back, and as much is made in between.
     moved = tokens.read * model.layers * layer_bytes(model, device, learned) * (ways + 1)
     moved += tokens.logits * model.vocabulary * 40.0
+    drawn = 0.0
+    if learned.dropout and not device.gpu:
+        # A CPU draws masks slowly.
+        widths = sum(width_in * times for _, width_in, _, times in model.adapted(learned.targets))
+        drawn = 4e-9 * tokens.read * widths * (2 if learned.checkpointing else 1)
     step_bytes = 40.0 * learned.trainable(model) / (device.count if device.sharded else 1)
-    one = flops / device.flops + moved / device.bandwidth + tokens.passes * model.layers * device.pass_s
+    one = flops / device.flops + moved / device.bandwidth + drawn + tokens.passes * model.layers * device.pass_s
     # In 4 and 8 bits the weights are unpacked for every pass.
     slower = 1.3 if learned.quantised != "none" else 1.0
     spread = 1.1 if device.count > 1 else 1.0

@@ -17,9 +17,9 @@ def plan_rows(plan: Plan) -> list[Row]:
     return [
         ("rows", f"{tokens.rows:,}", f"in an epoch, tokens counted on {counted}"),
         ("too long", f"{tokens.skipped:,}", "left out"),
-        ("steps", f"{plan.steps:,}", f"{plan.epochs} epochs"),
+        ("steps", f"{plan.steps:,}", _epochs(plan.epochs)),
         ("tokens of an epoch", _count(tokens.read), f"as read: {ways}"),
-        ("tokens in all", _count(tokens.read * plan.epochs), f"{plan.epochs} epochs"),
+        ("tokens in all", _count(tokens.read * plan.epochs), _epochs(plan.epochs)),
         ("parameters", _count(plan.model.parameters), plan.model.name),
         ("trainable", _count(trainable), _share(learned, trainable / plan.model.parameters)),
         ("device", _devices(plan.device), f"{plan.device.memory / GIB:.0f} GiB each"),
@@ -62,6 +62,10 @@ def _precision(plan: Plan) -> str:
 def _activations(plan: Plan) -> str:
     how = "computed again on the way back" if plan.learned.checkpointing else "kept"
     return f"{plan.tokens.widest:,} tokens in a pass, {how}"
+
+
+def _epochs(n: int) -> str:
+    return "one epoch" if n == 1 else f"{n} epochs"
 
 
 def _share(learned: Learned, share: float) -> str:
