@@ -8,7 +8,7 @@ SRC = Path(__file__).parents[1] / "src" / "selfj"
 # A module may import only from rows above its own. Rows are read top to bottom.
 LAYERS = [
     ["errors", "model_settings"],
-    ["tune_settings"],
+    ["sft_settings", "tune_settings"],
     ["records", "progress", "files", "settings", "fencing"],
     ["config", "prompts", "metrics"],
     ["store", "bootstrap", "verdicts"],
@@ -19,12 +19,12 @@ LAYERS = [
     ["tune", "report"],
     ["gold", "evaluation"],
     ["stages", "assistant", "doctor", "judging"],
-    ["pipeline"],
+    ["pipeline", "foresight"],
     ["terminal", "cli"],
 ]
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 # These resolve names to modules, so they alone may import inside a function.
-LOADERS = {"backends/__init__.py", "tune/__init__.py", "cli.py"}
+LOADERS = {"backends/__init__.py", "tune/__init__.py", "tune/sft.py", "foresight.py", "cli.py"}
 FAMILIES = {"backends", "tune", "collect", "world", "report", "judging"}
 # Packages that no module may load just because selfj was imported.
 HEAVY = {"torch", "transformers", "peft", "safetensors", "tokenizers"}
@@ -47,6 +47,8 @@ HEAVY_MODULES = {
     "tune/packing.py",
     "tune/padding.py",
     "tune/tracking.py",
+    "tune/sft_loop.py",
+    "tune/probe.py",
     "tune/encoder.py",
     "world/train.py",
     "world/corpus.py",

@@ -62,6 +62,7 @@ def test_the_help_says_what_each_verb_does():
         "collect",
         "sample",
         "label",
+        "sft",
         "tune",
         "score",
         "calibrate",

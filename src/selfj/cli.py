@@ -32,12 +32,18 @@ Sets = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Make it again, even from stale input.")]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="Make the failed rows again, and only those.")]
+Dry = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, with a plan of a tuning; do nothing.")]
+On = Annotated[
+    str | None,
+    typer.Option("--device", help="Plan for h100, h200, a100 or cpu; 4xh100, 4xh100/fsdp.", metavar="DEVICE"),
+]
 Folder = Annotated[str, typer.Option("--run", help="Folder of a finished run.")]
 
 _STAGES = {
     "collect": "Read instructions, or exchanges one already has, and split them by hash.",
     "sample": "Let the target model answer the instructions.",
     "label": "Rate the answers against the references: self-evaluation and semantic similarity, no people.",
+    "sft": "Tune a base model on instructions and replies, before all else; no part of `run`.",
     "tune": "Tune the judge on the labels, with self-distillation from teacher to student.",
     "score": "Score calibration and test exchanges with the judge and every baseline.",
     "calibrate": "Choose the lowest threshold whose risk is bounded with confidence.",
@@ -61,11 +67,35 @@ def main() -> None:
         sys.exit(130)
 
 
+def _foresee(verbs: list[str], target: str, sets: list[str] | None, device: str | None) -> None:
+    from selfj import config
+    from selfj.foresight import foresee
+    from selfj.terminal import OUT, print_table
+    from selfj.tune.plan_text import plan_rows
+
+    found = foresee(config.load(target, sets or []), verbs, device)
+    print_table(["verb", "state", "what"], [(step.verb, step.state, step.what) for step in found.steps], wrap=True)
+    if found.plan is not None:
+        print_table(["tuning", "", "how it comes about"], plan_rows(found.plan), wrap=True)
+        for note in found.plan.notes:
+            OUT.print(f"· {note}", markup=False, highlight=False)
+
+
 def _stage(verb: str, text: str) -> Callable[..., None]:
-    def command(target: Target = "demo", sets: Sets = None, force: Force = False, retry: Retry = False) -> None:
+    def command(
+        target: Target = "demo",
+        sets: Sets = None,
+        force: Force = False,
+        retry: Retry = False,
+        dry: Dry = False,
+        device: On = None,
+    ) -> None:
         from selfj import config, pipeline
         from selfj.terminal import Bars
 
+        if dry:
+            _foresee([verb], target, sets, device)
+            return
         bars = Bars()
         try:
             settings = config.load(target, sets or [])
@@ -85,7 +115,14 @@ for _verb, _text in _STAGES.items():
 
 
 @app.command()
-def run(target: Target = "demo", sets: Sets = None, force: Force = False, retry: Retry = False) -> None:
+def run(
+    target: Target = "demo",
+    sets: Sets = None,
+    force: Force = False,
+    retry: Retry = False,
+    dry: Dry = False,
+    device: On = None,
+) -> None:
     """Perform every stage in order, and say how good the judge is; what is already done is left as it is.
 
     Example: `selfj run demo --set collect.source.n=1000 --set name=small`
@@ -93,6 +130,9 @@ def run(target: Target = "demo", sets: Sets = None, force: Force = False, retry:
     from selfj import config, pipeline
     from selfj.terminal import Bars
 
+    if dry:
+        _foresee(list(pipeline.VERBS), target, sets, device)
+        return
     bars = Bars()
     try:
         settings = config.load(target, sets or [])

@@ -7,6 +7,7 @@ import difflib
 import tomllib
 from collections.abc import Sequence
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,8 @@ from selfj.settings import Config, Settings
 
 
 def builtin_configs() -> list[str]:
-    """Names of the configs that ship with selfj."""
-    folder = files("selfj").joinpath("configs")
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    """Names of the configs that ship with selfj, recipes for models of the paper and others among them."""
+    return sorted(_builtin())
 
 
 def load(source: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -68,11 +68,17 @@ def _read(source: str | Path) -> str:
             return path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"Cannot read the config {path}: {error}.") from error
-    name = str(source)
-    if name in builtin_configs():
-        return files("selfj").joinpath("configs", f"{name}.toml").read_text(encoding="utf-8")
+    name, builtin = str(source), _builtin()
+    if name in builtin:
+        return builtin[name].read_text(encoding="utf-8")
     known = ", ".join(builtin_configs())
     raise ConfigError(f"No config at {name}: expected a TOML file, a run's folder or one of: {known}.")
+
+
+def _builtin() -> dict[str, Traversable]:
+    top = files("selfj").joinpath("configs")
+    entries = [*top.iterdir(), *top.joinpath("recipes").iterdir()]
+    return {entry.name.removesuffix(".toml"): entry for entry in entries if entry.name.endswith(".toml")}
 
 
 def _apply(tree: dict[str, Any], override: str) -> None:

@@ -106,13 +106,23 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def first_process() -> bool:
+    """Whether this process is the only one, or the first of those that a launcher started for one work."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold a run's folder for this process; the lock goes away with the process, however it ends.
 
+    Where a launcher started several processes for one work, the first holds it for all.
+
     Raises:
         ArtefactError: Another process holds it, or the folder cannot be written.
     """
+    if not first_process():
+        yield
+        return
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         handle = (folder / ".lock").open("w")

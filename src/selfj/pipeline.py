@@ -8,7 +8,7 @@ from typing import Any
 
 from selfj import config as configs
 from selfj.errors import Infeasible
-from selfj.files import locked, write_text
+from selfj.files import first_process, locked, write_text
 from selfj.progress import Progress, Quiet
 from selfj.report import Report, text
 from selfj.settings import Config
@@ -18,6 +18,7 @@ from selfj.stages.evaluate import evaluate
 from selfj.stages.label import label
 from selfj.stages.sample import sample
 from selfj.stages.score import score
+from selfj.stages.sft import sft
 from selfj.stages.tune import tune
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "run",
     "sample",
     "score",
+    "sft",
     "tune",
 ]
 
@@ -43,6 +45,8 @@ VERBS: dict[str, Callable[..., Any]] = {
     "calibrate": calibrate,
     "evaluate": evaluate,
 }
+ASIDE: dict[str, Callable[..., Any]] = {"sft": sft}
+"""Verbs that `run` leaves out."""
 RETRYING = ("sample", "label", "score")
 """Verbs whose failed rows can be made again."""
 
@@ -78,7 +82,7 @@ def perform(
         options: dict[str, Any] = {"force": force, "progress": progress or Quiet()}
         if verb in RETRYING:
             options["retry_failed"] = retry_failed
-        return VERBS[verb](config, **options)
+        return {**VERBS, **ASIDE}[verb](config, **options)
 
 
 def run(
@@ -116,5 +120,5 @@ def run(
 
 def _write_settings(config: Config) -> None:
     path, text = config.path / "run.toml", configs.dump(config)
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+    if first_process() and (not path.is_file() or path.read_text(encoding="utf-8") != text):
         write_text(path, text)

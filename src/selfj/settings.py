@@ -25,6 +25,7 @@ from selfj.model_settings import (
     TransformersBackend,
     VllmBackend,
 )
+from selfj.sft_settings import Sft, SftFull, SftLora
 from selfj.tune_settings import CausalTuning, EncoderTuning, FullTuning, LoraTuning, Template, Tune, Tuning
 
 __all__ = [
@@ -55,6 +56,9 @@ __all__ = [
     "Sample",
     "ScoreSettings",
     "Settings",
+    "Sft",
+    "SftFull",
+    "SftLora",
     "Source",
     "Template",
     "TransformersBackend",
@@ -205,6 +209,7 @@ class Config(Settings):
     collect: Collect = Collect()
     sample: Sample = Sample()
     label: LabelSettings = LabelSettings()
+    sft: Sft = Sft()
     tune: Tune = Tune()
     score: ScoreSettings = ScoreSettings()
     calibrate: Calibrate = Calibrate()

@@ -8,8 +8,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from selfj.files import first_process
+
 OUT = Console()
 ERR = Console(stderr=True)
+_TOLD = Console(stderr=True, quiet=not first_process())
+"""Where progress goes: of several processes that work together, one tells of it."""
 
 _PLAIN_EVERY_S = 10.0
 
@@ -29,7 +33,7 @@ class Bars:
         self._stop()
         self._stage, self._total, self._done, self._at_start = stage, total, done, done
         self._began = self._said = time.monotonic()
-        if ERR.is_terminal:
+        if _TOLD.is_terminal:
             self._bars = Progress(
                 SpinnerColumn(),
                 TextColumn("{task.description:<16}"),
@@ -38,7 +42,7 @@ class Bars:
                 TimeElapsedColumn(),
                 TextColumn("left"),
                 TimeRemainingColumn(),
-                console=ERR,
+                console=_TOLD,
                 transient=True,
             )
             self._task = self._bars.add_task(stage, total=total, completed=done, rate="")
@@ -54,7 +58,7 @@ class Bars:
         elif now - self._said > _PLAIN_EVERY_S:
             self._said = now
             left = "" if self._total is None else f", {(self._total - self._done) / rate:,.0f} s left"
-            ERR.print(f"{self._stage}: {self._done:,} of {self._total or '?'}, {rate:,.1f}/s{left}", highlight=False)
+            _TOLD.print(f"{self._stage}: {self._done:,} of {self._total or '?'}, {rate:,.1f}/s{left}", highlight=False)
 
     def tell(self, values: Mapping[str, float]) -> None:
         """Show figures beside the rate."""
@@ -62,12 +66,12 @@ class Bars:
 
     def note(self, text: str) -> None:
         """Print a remark."""
-        ERR.print(f"[dim]·[/] {escape(text)}", highlight=False)
+        _TOLD.print(f"[dim]·[/] {escape(text)}", highlight=False)
 
     def finish(self, summary: str) -> None:
         """Close the bar with one line."""
         self._stop()
-        ERR.print(f"[green]✓[/] {self._stage:<16} {escape(summary)}", highlight=False)
+        _TOLD.print(f"[green]✓[/] {self._stage:<16} {escape(summary)}", highlight=False)
 
     def _stop(self) -> None:
         if self._bars is not None:

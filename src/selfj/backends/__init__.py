@@ -56,6 +56,8 @@ _HTTP_IDENTITY = {
     "extra_body",
 }
 _MODEL_FILES = {".bin", ".jinja", ".json", ".model", ".safetensors", ".txt"}
+_ABOUT = {"sft.json"}
+"""What tells of a model, such as the seconds that its tuning took, is no part of it."""
 
 
 def generator(settings: Backend) -> Generator:
@@ -257,7 +259,11 @@ def model_digest(path: str) -> str:
     if not folder.is_dir():
         return path
     digest = hashlib.sha256()
-    files = [entry for entry in folder.iterdir() if entry.suffix in _MODEL_FILES and entry.is_file()]
+    files = [
+        entry
+        for entry in folder.iterdir()
+        if entry.suffix in _MODEL_FILES and entry.name not in _ABOUT and entry.is_file()
+    ]
     for file in sorted(files):
         with file.open("rb") as stream:
             digest.update(f"{file.name}\0{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())

@@ -57,7 +57,7 @@ class CausalModel:
         self._device: torch.device = self._model.device
         self._prompts = Prompts(self._tokenizer, template)
         self._levels = self._prompts.level_ids()
-        self._stops = _stop_ids(self._model, self._tokenizer)
+        self._stops = stop_ids(self._model, self._tokenizer)
         self._end = self._prompts.end_id(self._stops)
         pad = self._tokenizer.pad_token_id
         self._pad: int = pad if pad is not None else next(iter(self._stops), 0)
@@ -367,7 +367,8 @@ def device_of(name: str) -> torch.device:
     return device
 
 
-def _stop_ids(model: Any, tokenizer: Any) -> list[int]:
+def stop_ids(model: Any, tokenizer: Any) -> list[int]:
+    """Tokens at which a model ends a reply, in ascending order."""
     named = model.generation_config.eos_token_id
     stops = named if isinstance(named, list) else [named]
     return sorted({token for token in [*stops, tokenizer.eos_token_id] if token is not None})

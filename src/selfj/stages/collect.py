@@ -24,7 +24,7 @@ def collect(config: Config, *, force: bool = False, progress: Progress | None = 
         ConfigError: Its columns cannot be recognised, or the source is unknown.
     """
     progress = progress or Quiet()
-    collector, source_digest = _source(config)
+    collector, source_digest = read_source(config)
     made = list(collector)
     settings = {"collect": config.collect.model_dump(exclude={"source": {"path"}})}
     counts = {name: n for name, n in asdict(collector.counts).items() if isinstance(n, int) and n}
@@ -55,8 +55,13 @@ def collect(config: Config, *, force: bool = False, progress: Progress | None = 
     return artefact
 
 
-def _source(config: Config) -> tuple[Collector, str]:
-    """The rows of the configured source, and a digest that changes when they do."""
+def read_source(config: Config) -> tuple[Collector, str]:
+    """The rows of the configured source, and a digest that changes when they do.
+
+    Raises:
+        InputError: The file cannot be used.
+        ConfigError: Its columns cannot be recognised, or the source is unknown.
+    """
     source = config.collect.source
     if isinstance(source, FileSource):
         collector = from_file(source, config.collect)
