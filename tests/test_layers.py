@@ -17,18 +17,18 @@ LAYERS = [
     ["judge"],
     ["label", "baselines", "peers"],
     ["tune", "report"],
-    ["gold", "evaluation"],
-    ["stages", "assistant", "doctor", "judging"],
+    ["gold", "evaluation", "card"],
+    ["stages", "assistant", "doctor", "judging", "publish"],
     ["pipeline"],
     ["terminal", "cli"],
 ]
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 # These resolve names to modules, so they alone may import inside a function.
-LOADERS = {"backends/__init__.py", "tune/__init__.py", "cli.py"}
-FAMILIES = {"backends", "tune", "collect", "world", "report", "judging"}
+LOADERS = {"backends/__init__.py", "tune/__init__.py", "publish/__init__.py", "cli.py"}
+FAMILIES = {"backends", "tune", "collect", "world", "report", "judging", "publish"}
 # Packages that no module may load just because selfj was imported.
 HEAVY = {"torch", "transformers", "peft", "safetensors", "tokenizers"}
-HEAVY |= {"huggingface_hub", "vllm", "openvino", "nncf"}
+HEAVY |= {"huggingface_hub", "vllm", "openvino", "nncf", "gguf"}
 HEAVY_MODULES = {
     "backends/transformers.py",
     "backends/encoder.py",
@@ -46,6 +46,9 @@ HEAVY_MODULES = {
     "tune/encoder.py",
     "world/train.py",
     "world/corpus.py",
+    "publish/weights.py",
+    "publish/gguf.py",
+    "publish/hub.py",
 }
 
 
