@@ -336,6 +336,7 @@ def _is_encoder(judge: Mapping[str, Any]) -> bool:
 
 
 def _is_whole(judge: Mapping[str, Any]) -> bool:
+    """Whether the folder holds a whole model, as the manifest says."""
     return judge["kind"] == "full" or "merged_from" in judge
 
 
