@@ -3,11 +3,11 @@
 Imports lie inside the functions, so that torch and the hub's library load only where they are wanted.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from selfj.card import write_card
 from selfj.errors import ArtefactError, ConfigError, MissingDependency
@@ -16,10 +16,20 @@ from selfj.judge import read_judge
 from selfj.publish.files import Sending, select
 from selfj.publish.vocabulary import Vocabulary, read_vocabulary
 
-__all__ = ["Dtype", "Kind", "Published", "Sending", "Vocabulary", "find_judge", "publish", "read_vocabulary", "select"]
+__all__ = [
+    "DTYPES",
+    "KINDS",
+    "Published",
+    "Sending",
+    "Vocabulary",
+    "find_judge",
+    "publish",
+    "read_vocabulary",
+    "select",
+]
 
-Dtype = Literal["float32", "bfloat16", "float16"]
-Kind = Literal["f32", "f16", "q8_0"]
+DTYPES = ("float32", "bfloat16", "float16")
+KINDS = ("f32", "f16", "q8_0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +79,9 @@ def publish(
     source: str | Path,
     *,
     merge: str | Path | None = None,
-    dtype: Dtype = "float32",
+    dtype: str = "float32",
     gguf: str | Path | None = None,
-    gguf_type: Kind = "f16",
+    gguf_type: str = "f16",
     push: str | None = None,
     public: bool = False,
     update: bool = False,
@@ -84,9 +94,9 @@ def publish(
     Args:
         source: Folder of a run, or of a tuned judge.
         merge: Folder to write the merged model and its tokenizer to; it must not exist.
-        dtype: Of the merged weights; merging itself is done in float32.
+        dtype: Of the merged weights, one of `DTYPES`; merging itself is done in float32.
         gguf: File to write the merged model to, for llama.cpp and its kin; it must not exist.
-        gguf_type: Of its matrices; vectors stay in float32.
+        gguf_type: Of its matrices, one of `KINDS`; vectors stay in float32.
         push: `OWNER/NAME` of a repository on the model hub, made private.
         public: Make it public.
         update: Commit on top of a repository that is there already; its visibility stays.
@@ -101,6 +111,9 @@ def publish(
         MissingDependency: A package is absent.
         BackendUnavailable: The hub cannot be reached.
     """
+    for option, value, known in (("--dtype", dtype, DTYPES), ("--gguf-type", gguf_type, KINDS)):
+        if value not in known:
+            raise ConfigError(f"{option} is {value!r}, expected one of {', '.join(known)}.")
     folder, run = find_judge(source)
     manifest = read_judge(folder)
     out, file = (None if path is None else Path(path) for path in (merge, gguf))
@@ -109,7 +122,7 @@ def publish(
         return Published(folder, sending=select(folder, push, public=public, update=update))
     token = None
     if push is not None:
-        with _packages("hub", "huggingface_hub"):
+        with _packages("'selfj[local]'"):
             from selfj.publish.hub import check_repository, find_token, upload
         check_repository(push)
         token = find_token(token_env)
@@ -146,27 +159,27 @@ def _write_weights(
     manifest: Mapping[str, Any],
     run: Path | None,
     out: Path | None,
-    dtype: Dtype,
+    dtype: str,
     file: Path | None,
-    kind: Kind,
+    kind: str,
 ) -> None:
-    with _packages("local", "torch"):
+    with _packages("'selfj[local]'"):
         from selfj.publish.weights import merge, save
-    write_gguf = None
+    write: Callable[..., None] | None = None
     if file is not None:
-        with _packages("gguf", "gguf"):
+        with _packages("'selfj[local,gguf]'"):
             from selfj.publish.gguf import write_gguf
+        write = write_gguf
     model, tokenizer = merge(folder, manifest)
-    if file is not None and write_gguf is not None:
-        write_gguf(model, tokenizer, file, kind, template=str(manifest["template"]), digest=str(manifest["digest"]))
+    if write is not None:
+        write(model, tokenizer, file, kind, template=str(manifest["template"]), digest=str(manifest["digest"]))
     if out is not None:
         save(model, tokenizer, out, dtype, manifest, run)
 
 
 @contextmanager
-def _packages(extra: str, name: str) -> Iterator[None]:
+def _packages(remedy: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        what = {"hub": "'selfj[local]'", "local": "'selfj[local]'", "gguf": "'selfj[local,gguf]'"}[extra]
-        raise MissingDependency(f"This needs the package {error.name or name}: pip install {what}.") from error
+        raise MissingDependency(f"This needs the package {error.name}: pip install {remedy}.") from error

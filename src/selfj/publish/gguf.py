@@ -1,7 +1,7 @@
 """A judge's merged model as a GGUF file, the format of llama.cpp and its kin.
 
-llama.cpp turns pairs of neighbours where transformers turns the two halves of a head, so in the architecture `llama` the
-rows of the query and key matrices are put in another order.
+llama.cpp turns pairs of neighbours where transformers turns the two halves of a head, so in the architecture `llama`
+the rows of the query and key matrices are put in another order.
 """
 
 from collections.abc import Iterator
@@ -127,8 +127,8 @@ def _architecture(config: Any) -> Any:
     if arch is None:
         known = ", ".join(_ARCHITECTURES)
         raise ConfigError(
-            f"A model of the architecture {config.model_type} cannot be written as GGUF here, only {known}. Use --merge, "
-            "and llama.cpp's own converter on that folder."
+            f"A model of the architecture {config.model_type} cannot be written as GGUF here, only {known}. "
+            "Use --merge, and llama.cpp's own converter on that folder."
         )
     if getattr(config, "hidden_act", "silu") != "silu":
         raise ConfigError(f"llama.cpp takes the activation silu for granted, and this model has {config.hidden_act}.")
@@ -200,7 +200,8 @@ def _turns(model: Any, arch: Any) -> npt.NDArray[np.float32] | None:
     size = _head_size(model.config)
     plain = 1.0 / turning["rope_theta"] ** (np.arange(0, size, 2, dtype=np.float64) / size)
     own: npt.NDArray[np.float64] = model.get_decoder().rotary_emb.inv_freq.detach().double().cpu().numpy()
-    return (plain / own).astype(np.float32)
+    slowed: npt.NDArray[np.float32] = (plain / own).astype(np.float32)
+    return slowed
 
 
 def _add_vocabulary(writer: Any, vocabulary: Vocabulary) -> None:

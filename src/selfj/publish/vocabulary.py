@@ -5,7 +5,7 @@ not known is refused, since any other name would cut text in another way without
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,7 +91,8 @@ def read_vocabulary(tokenizer: Any, size: int, *, bos: int | None = None, eos: i
     template = tokenizer.chat_template
     if model.get("byte_fallback"):
         name, pre = "llama", "default"
-        scores = _scores(model["vocab"], pairs, len(tokens))
+        added = {token["content"] for token in rules.get("added_tokens", [])}
+        scores = _scores(model["vocab"], pairs, len(tokens), added)
         merges, space = None, _space_before(rules)
         types = _with_bytes(tokens, types, named["unk"])
     else:
@@ -151,7 +152,9 @@ def _cut(rules: Mapping[str, Any]) -> str:
     return name
 
 
-def _scores(vocab: Mapping[str, int], pairs: Sequence[tuple[str, ...]], size: int) -> tuple[float, ...]:
+def _scores(
+    vocab: Mapping[str, int], pairs: Sequence[tuple[str, ...]], size: int, added: Set[str]
+) -> tuple[float, ...]:
     """Scores that merge in the order of the pairs.
 
     With scores, every two neighbours merge whose union is a token, the best first. That is the same only if the pairs
@@ -168,7 +171,7 @@ def _scores(vocab: Mapping[str, int], pairs: Sequence[tuple[str, ...]], size: in
     listed = set(pairs)
     for token in vocab:
         halves = [(token[:place], token[place:]) for place in range(1, len(token))]
-        if token in ranks and any(a in vocab and b in vocab and (a, b) not in listed for a, b in halves):
+        if token not in added and any(a in vocab and b in vocab and (a, b) not in listed for a, b in halves):
             raise _unsaid(f"its merges leave out a way to make {token!r}")
     for token, rank in ranks.items():
         scores[vocab[token]] = -float(rank + 1)

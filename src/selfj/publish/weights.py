@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from transformers import AutoConfig
 
-from selfj.backends import model_digest
+from selfj.backends import model_digest, resolve_model
 from selfj.backends.transformers import load_model
 from selfj.card import write_card
 from selfj.errors import ConfigError
@@ -31,11 +32,10 @@ def merge(folder: Path, manifest: Mapping[str, Any]) -> tuple[Any, Any]:
     if not whole:
         check_base(folder, manifest)
     base = str(folder) if whole else str(manifest["base"])
+    if not whole:
+        _check_tables(folder, base)
     settings = TransformersBackend(model=base, dtype="float32", device="cpu")
-    model, tokenizer = load_model(settings, adapter=None if whole else str(folder))
-    if not whole and getattr(model.config, "tie_word_embeddings", False):
-        _check_tables(folder)
-    return model, tokenizer
+    return load_model(settings, adapter=None if whole else str(folder))
 
 
 def save(
@@ -85,14 +85,15 @@ def save(
     replace_folder(partial, out)
 
 
-def _check_tables(folder: Path) -> None:
+def _check_tables(folder: Path, base: str) -> None:
     """Refuse an adapter of a table that reads and writes tokens: merged, it would change both, unmerged only one."""
     try:
+        tied = getattr(AutoConfig.from_pretrained(resolve_model(base)), "tie_word_embeddings", False)
         with safe_open(folder / "adapter_model.safetensors", framework="pt") as file:
             touched = [name for name in file.keys() if any(table in name for table in _TABLES)]  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise ConfigError(f"The adapter in {folder} cannot be read: {error}. Tune it again.") from error
-    if touched:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise ConfigError(f"The judge in {folder} or its base {base} cannot be read: {error}") from error
+    if tied and touched:
         raise ConfigError(
             f"The adapter in {folder} changes {touched[0]}, a table that this model uses for its input and its output "
             "alike, so it cannot be merged. Tune without it in tune.method.target_modules."
