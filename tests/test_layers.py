@@ -17,8 +17,8 @@ LAYERS = [
     ["judge"],
     ["label", "baselines", "peers"],
     ["tune", "report"],
-    ["gold", "evaluation"],
-    ["stages", "assistant", "doctor", "judging"],
+    ["gold", "evaluation", "card"],
+    ["stages", "assistant", "doctor", "judging", "publish"],
     ["pipeline", "foresight"],
     ["terminal", "cli"],
 ]
@@ -29,6 +29,9 @@ FAMILIES = {"backends", "tune", "collect", "world", "report", "judging"}
 # Packages that no module may load just because selfj was imported.
 HEAVY = {"torch", "transformers", "peft", "safetensors", "tokenizers"}
 HEAVY |= {"accelerate", "huggingface_hub", "vllm", "openvino", "nncf"}
+LOADERS = {"backends/__init__.py", "tune/__init__.py", "publish/__init__.py", "cli.py"}
+FAMILIES = {"backends", "tune", "collect", "world", "report", "judging", "publish"}
+HEAVY |= {"huggingface_hub", "vllm", "openvino", "nncf", "gguf"}
 HEAVY_MODULES = {
     "backends/transformers.py",
     "backends/encoder.py",
@@ -52,6 +55,9 @@ HEAVY_MODULES = {
     "tune/encoder.py",
     "world/train.py",
     "world/corpus.py",
+    "publish/weights.py",
+    "publish/gguf.py",
+    "publish/hub.py",
 }
 
 

@@ -1,7 +1,7 @@
 """The judge: a level reader with a rule for what counts as a score."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -170,23 +170,32 @@ def _tuned_judge(folder: Path, config: Config, template: str | None) -> Judge:
         name = name if engine == "torch" else f"{name} ({engine})"
         reader: LevelReader = backends.encoder_reader(folder, backends.embedder(config.embedder))
         return Judge(reader, min_label_mass=mass, digest=digest, name=name)
-    if manifest["kind"] == "full":
-        settings = judge_backend(config, str(folder))
-        return Judge(
-            backends.level_reader(settings, template=manifest["template"]),
-            min_label_mass=mass,
-            digest=digest,
-            name=name,
-        )
+    if is_whole(folder):
+        reader = backends.level_reader(judge_backend(config, str(folder)), template=manifest["template"])
+        return Judge(reader, min_label_mass=mass, digest=digest, name=name)
     settings = judge_backend(config, manifest["base"])
-    found = backends.model_digest(settings.model)
+    check_base(folder, manifest)
+    reader = backends.level_reader(settings, template=manifest["template"], adapter=str(folder))
+    return Judge(reader, min_label_mass=mass, digest=digest, name=name)
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a judge's folder holds a whole model, which needs no base, rather than an adapter or a head."""
+    return (folder / "config.json").is_file()
+
+
+def check_base(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Refuse a judge whose base is no longer the model that it was tuned on.
+
+    Raises:
+        StaleArtefact: It has another digest.
+    """
+    found = backends.model_digest(manifest["base"])
     if found != manifest["base_digest"]:
         raise StaleArtefact(
             f"The judge in {folder} was tuned on {manifest['base']} with digest {manifest['base_digest'][:12]}, but "
             f"that model now has digest {found[:12]}. Run selfj tune again for this model."
         )
-    reader = backends.level_reader(settings, template=manifest["template"], adapter=str(folder))
-    return Judge(reader, min_label_mass=mass, digest=digest, name=name)
 
 
 def judge_backend(config: Config, base: str | None) -> TransformersBackend | VllmBackend:

@@ -191,13 +191,13 @@ def markdown(report: Report) -> str:
     headers, rows = table(report)
     keys = [key for _, keys in grouped(report) for key in keys]
     winners = best(report)
-    lines = [f"# {_inline(report['name'])}", ""]
-    lines += [f"- {_inline(sentence)}" for sentence in summary(report)]
+    lines = [f"# {inline(report['name'])}", ""]
+    lines += [f"- {inline(sentence)}" for sentence in summary(report)]
     lines += ["", _row(headers), _row([":--", *["--:"] * (len(headers) - 1)])]
     for key, row in zip(keys, rows, strict=True):
         bold = [(key, column.key) in winners for column in METRICS]
         marked = [f"**{cell}**" if strong else cell for cell, strong in zip(row[1:], bold, strict=False)]
-        lines.append(_row([_inline(row[0]), *marked, *row[1 + len(bold) :]]))
+        lines.append(_row([inline(row[0]), *marked, *row[1 + len(bold) :]]))
     lines += ["", f"↓ lower is better; * reads the reference. Undefined values are shown as {UNDEFINED}.", ""]
     return "\n".join(lines)
 
@@ -335,8 +335,8 @@ def _listed(parts: Iterable[str]) -> str:
     return f"{', '.join(first)}, or {last}" if len(first) > 1 else " and ".join([*first, last])
 
 
-def _inline(text: str) -> str:
-    """Make user text safe inside one line or one cell of Markdown."""
+def inline(text: str) -> str:
+    """Make any text safe inside one line or one cell of Markdown: flat, its signs escaped."""
     flat = " ".join(text.split())
     for sign in "\\`*_[]|":
         flat = flat.replace(sign, f"\\{sign}")
