@@ -24,15 +24,13 @@ LAYERS = [
 ]
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 # These resolve names to modules, so they alone may import inside a function.
-LOADERS = {"backends/__init__.py", "tune/__init__.py", "tune/sft.py", "foresight.py", "cli.py"}
-FAMILIES = {"backends", "tune", "collect", "world", "report", "judging"}
+LOADERS = {"backends/__init__.py", "tune/__init__.py", "tune/sft.py", "publish/__init__.py", "foresight.py", "cli.py"}
+FAMILIES = {"backends", "tune", "collect", "world", "report", "judging", "publish"}
 # Packages that no module may load just because selfj was imported.
 HEAVY = {"torch", "transformers", "peft", "safetensors", "tokenizers"}
-HEAVY |= {"accelerate", "huggingface_hub", "vllm", "openvino", "nncf"}
-LOADERS = {"backends/__init__.py", "tune/__init__.py", "publish/__init__.py", "cli.py"}
-FAMILIES = {"backends", "tune", "collect", "world", "report", "judging", "publish"}
-HEAVY |= {"huggingface_hub", "vllm", "openvino", "nncf", "gguf"}
+HEAVY |= {"accelerate", "gguf", "huggingface_hub", "vllm", "openvino", "nncf"}
 HEAVY_MODULES = {
+    "backends/loading.py",
     "backends/transformers.py",
     "backends/encoder.py",
     "backends/quantised.py",

@@ -18,8 +18,8 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from selfj.backends import resolve_model
+from selfj.backends.loading import quiet_peft
 from selfj.backends.tokens import Prompts
-from selfj.backends.transformers import quiet_peft
 from selfj.label import to_level
 from selfj.settings import LoraTuning
 from selfj.tune import Example

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import selfj
 from selfj import backends
 from selfj.backends.base import JudgeInput
-from selfj.backends.transformers import quiet_peft
+from selfj.backends.loading import quiet_peft
 from selfj.errors import ArtefactError, ConfigError
 from selfj.settings import Config, TransformersBackend
 

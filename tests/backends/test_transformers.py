@@ -8,8 +8,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 
 from selfj import backends
 from selfj.backends.base import JudgeInput, Sampling
+from selfj.backends.loading import load_model, quiet_peft
 from selfj.backends.tokens import Prompts
-from selfj.backends.transformers import CausalModel, choose, load_model, quiet_peft
+from selfj.backends.transformers import CausalModel, choose
 from selfj.errors import ConfigError
 from selfj.prompts import PAPER_STUDENT, PAPER_TEACHER
 from selfj.settings import TransformersBackend

@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from selfj import backends
-from selfj.backends.transformers import quiet_peft
+from selfj.backends.loading import quiet_peft
 from selfj.judge import JUDGE_VERSION
 
 torch.set_num_threads(1)

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import selfj
 from selfj.backends.base import JudgeInput
-from selfj.backends.transformers import quiet_peft
+from selfj.backends.loading import quiet_peft
 from selfj.errors import ArtefactError, ConfigError, StaleArtefact
 from selfj.publish import publish
 from selfj.settings import Config

@@ -3,7 +3,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
-from selfj.backends.transformers import quiet_peft
+from selfj.backends.loading import quiet_peft
 
 from ..backends.conftest import byte_tokenizer, tiny_llama
 

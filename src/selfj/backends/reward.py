@@ -17,8 +17,8 @@ from selfj.backends import resolve_model
 from selfj.backends.base import Array, JudgeInput, RewardReading
 from selfj.backends.batching import Batch, aligned, plan
 from selfj.backends.cutting import cut_to_fit
+from selfj.backends.loading import device_of
 from selfj.backends.tokens import Prompts
-from selfj.backends.transformers import device_of
 from selfj.errors import BackendError, ConfigError
 from selfj.prompts import fill
 from selfj.settings import RewardBackend

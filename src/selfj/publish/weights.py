@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig
 
 from selfj.backends import model_digest, resolve_model
-from selfj.backends.transformers import load_model
+from selfj.backends.loading import load_model
 from selfj.card import write_card
 from selfj.errors import ConfigError
 from selfj.files import explained, replace_folder, sync_folder, write_json, write_text

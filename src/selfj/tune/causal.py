@@ -14,8 +14,8 @@ from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, prepare_
 from transformers import BitsAndBytesConfig
 
 from selfj import backends
+from selfj.backends.loading import device_of, load_model, quiet_peft
 from selfj.backends.tokens import Prompts
-from selfj.backends.transformers import device_of, load_model, quiet_peft
 from selfj.errors import ConfigError, MissingDependency
 from selfj.judge import tuning_backend
 from selfj.progress import Progress

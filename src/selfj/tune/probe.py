@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from selfj.backends import resolve_model
-from selfj.backends.transformers import device_of
+from selfj.backends.loading import device_of
 from selfj.errors import ConfigError
 from selfj.tune.plan import GIB, GPUS, Device
 from selfj.tune.shapes import SHAPES, Model, known

@@ -30,8 +30,9 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from selfj.backends import model_digest, resolve_model
+from selfj.backends.loading import device_of, quiet_peft
 from selfj.backends.tokens import Prompts
-from selfj.backends.transformers import device_of, quiet_peft, stop_ids
+from selfj.backends.transformers import stop_ids
 from selfj.errors import ConfigError
 from selfj.files import read_json, write_json
 from selfj.judge import tuning_backend
