@@ -12,6 +12,7 @@ from selfj.errors import ConfigError
 from selfj.tune.shapes import Model
 
 GIB = 2**30
+_SHARE_INPUT = {"k_proj", "v_proj", "o_proj", "up_proj"}
 _SPEC = re.compile(r"(?:(\d+)x)?(h100|h200|a100|cpu)(/fsdp)?")
 
 
@@ -193,9 +194,14 @@ def layer_bytes(model: Model, device: Device, learned: Learned) -> float:
         # The input of every matrix.
         return kept + size * (4 * h + i)
     mask = 1 if device.gpu else 4
-    for _, width_in, _, times in model.adapted(learned.targets):
-        # An adapter reads a dropped-out copy in float32, and keeps the mask.
-        kept += times / model.layers * (4 * (width_in + learned.r) + (mask * width_in if learned.dropout else 0))
+    for name, width_in, _, times in model.adapted(learned.targets):
+        kept += times / model.layers * 4 * learned.r
+        # An adapter reads its input in float32: a dropped-out copy beside its mask, or a cast one; without either it
+        # shares the input with its neighbours, and that of the output projection is kept anyway.
+        if learned.dropout:
+            kept += times / model.layers * (4 + mask) * width_in
+        elif size < 4 or name not in _SHARE_INPUT:
+            kept += times / model.layers * 4 * width_in
     return kept
 
 
