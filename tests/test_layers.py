@@ -32,6 +32,7 @@ HEAVY |= {"huggingface_hub", "vllm", "openvino", "nncf"}
 HEAVY_MODULES = {
     "backends/transformers.py",
     "backends/encoder.py",
+    "backends/cross_encoder.py",
     "backends/quantised.py",
     "backends/reward.py",
     "backends/adapters.py",
@@ -44,6 +45,7 @@ HEAVY_MODULES = {
     "tune/loop.py",
     "tune/lora.py",
     "tune/encoder.py",
+    "tune/cross_encoder.py",
     "world/train.py",
     "world/corpus.py",
 }

@@ -165,10 +165,13 @@ def _tuned_judge(folder: Path, config: Config, template: str | None) -> Judge:
         )
     mass, digest = config.score.min_label_mass, str(manifest["digest"])
     name = f"{manifest['kind']} {digest[:12]}"
-    if manifest["kind"] == "encoder":
+    if manifest["kind"] in ("encoder", "cross-encoder"):
         engine = getattr(config.embedder, "engine", "torch")
         name = name if engine == "torch" else f"{name} ({engine})"
-        reader: LevelReader = backends.encoder_reader(folder, backends.embedder(config.embedder))
+        if manifest["kind"] == "cross-encoder":
+            reader: LevelReader = backends.cross_encoder_reader(folder, config.embedder)
+        else:
+            reader = backends.encoder_reader(folder, backends.embedder(config.embedder))
         return Judge(reader, min_label_mass=mass, digest=digest, name=name)
     settings = judge_backend(config, manifest["base"])
     found = backends.model_digest(settings.model)

@@ -25,13 +25,14 @@ from selfj.model_settings import (
     TransformersBackend,
     VllmBackend,
 )
-from selfj.tune_settings import EncoderTuning, FullTuning, LoraTuning, Template, Tune, Tuning
+from selfj.tune_settings import CrossEncoderTuning, EncoderTuning, FullTuning, LoraTuning, Template, Tune, Tuning
 
 __all__ = [
     "Backend",
     "Calibrate",
     "Collect",
     "Config",
+    "CrossEncoderTuning",
     "Embedder",
     "EncoderTuning",
     "Evaluate",

@@ -10,7 +10,7 @@ from pathlib import Path
 from selfj.backends.base import JudgeInput
 from selfj.errors import ConfigError, MissingDependency
 from selfj.progress import Progress
-from selfj.settings import Config, LoraTuning
+from selfj.settings import Config, CrossEncoderTuning, LoraTuning
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,10 @@ def tune(config: Config, examples: Sequence[Example], folder: Path, key: str, pr
             from selfj.tune.lora import tune_lora
 
             return tune_lora(config, config.tune.method, ordered, folder, key, progress)
+        if isinstance(config.tune.method, CrossEncoderTuning):
+            from selfj.tune.cross_encoder import tune_cross_encoder
+
+            return tune_cross_encoder(config, config.tune.method, ordered, folder, key, progress)
         from selfj.tune.encoder import tune_encoder
 
         return tune_encoder(config, config.tune.method, ordered, folder, key, progress)

@@ -1,0 +1,129 @@
+"""Tuning a cross-encoder judge over MiniLM, with the same loss: LoRA or all weights, minutes on a CPU."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from peft import LoraConfig, get_peft_model
+from safetensors.torch import save_file
+
+from selfj import backends
+from selfj.backends.base import JudgeInput
+from selfj.backends.cross_encoder import (
+    BODY_FILE,
+    Reading,
+    Row,
+    Rows,
+    head_inputs,
+    nearest,
+    plain_features,
+    save_head,
+)
+from selfj.backends.encoder import HEAD_FILE, Head, MiniLM, load_minilm
+from selfj.backends.transformers import quiet_peft
+from selfj.progress import Progress
+from selfj.settings import Config, CrossEncoderTuning
+from selfj.tune import Example, Tuned
+from selfj.tune.loop import Schedule, train, weights_digest
+from selfj.tune.loss import Loss, distillation_loss, level_targets
+
+_MICRO_ROWS = 8
+_MODULES = ("query", "key", "value", "dense")
+
+
+def tune_cross_encoder(
+    config: Config,
+    method: CrossEncoderTuning,
+    examples: Sequence[Example],
+    folder: Path,
+    key: str,
+    progress: Progress,
+) -> Tuned:
+    """Tune MiniLM and a head on examples in a fixed order; see `selfj.tune.tune`.
+
+    Long exchanges lose the middle of their longest text and are none left out.
+    """
+    tokenizer, model = load_minilm()
+    rows = Rows(tokenizer, method.max_length)
+    embedder = backends.minilm(config.embedder, method.max_length)
+    teacher = _Side(rows, embedder, [example.teacher for example in examples])
+    student = _Side(rows, embedder, [example.student for example in examples])
+    shares = level_targets([example.quality for example in examples], method.targets)
+    torch.manual_seed(config.seed)
+    head = Head(head_inputs(int(model.config.hidden_size)), method.hidden, method.dropout).train()
+    body: Any = model
+    if method.update == "lora":
+        with quiet_peft():
+            body = get_peft_model(model, _lora(method))
+    # Without the dropout that MiniLM was made with: it costs time, and the head has its own.
+    reading = Reading(body.eval())
+    if method.update == "full":
+        body.requires_grad_(True)
+
+    def logits(side: _Side, numbers: np.ndarray) -> torch.Tensor:
+        batch = side.padded(rows, numbers)
+        with _precision(method):
+            vectors = reading(*map(torch.from_numpy, batch.values()))
+        found: torch.Tensor = head(torch.cat([vectors.float(), side.plain[torch.from_numpy(numbers)]], dim=1))
+        return found
+
+    def forward(numbers: np.ndarray) -> Loss:
+        return distillation_loss(
+            logits(teacher, numbers), logits(student, numbers), shares[torch.from_numpy(numbers)], method
+        )
+
+    trained = [(f"body.{name}", weight) for name, weight in body.named_parameters() if weight.requires_grad]
+    trained += [(f"head.{name}", weight) for name, weight in head.named_parameters()]
+    schedule = Schedule(
+        rows=len(examples),
+        epochs=method.epochs,
+        batch_size=method.batch_size,
+        micro_batch_size=_MICRO_ROWS,
+        learning_rate=method.learning_rate,
+        warmup_steps=method.warmup_steps,
+        checkpoint_steps=method.checkpoint_steps,
+        seed=config.seed,
+        lengths=tuple(len(row.ids) for row in teacher.rows),
+    )
+    losses = train(
+        schedule,
+        trained,
+        forward,
+        folder,
+        key,
+        progress,
+        weight_decay=method.weight_decay,
+        name=folder.name.strip(".").split(".")[0],
+    )
+    save_head(head, folder / HEAD_FILE, method.max_length)
+    if method.update == "full":
+        save_file({name: weight.contiguous() for name, weight in body.state_dict().items()}, folder / BODY_FILE)
+    else:
+        body.peft_config["default"].base_model_name_or_path = MiniLM.name
+        body.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
+    return Tuned(weights_digest(trained), MiniLM.name, MiniLM.name, 0, losses)
+
+
+class _Side:
+    """What the teacher or the student reads of all examples."""
+
+    def __init__(self, rows: Rows, embedder: Any, inputs: Sequence[JudgeInput]) -> None:
+        seen = nearest(inputs)
+        self.rows: list[Row] = [rows.of(exchange) for exchange in seen]
+        self.plain = torch.from_numpy(plain_features(embedder, seen))
+
+    def padded(self, rows: Rows, numbers: np.ndarray) -> dict[str, Any]:
+        """The named rows, padded to the longest of them."""
+        taken = [self.rows[number] for number in numbers]
+        return rows.padded(taken, max(len(row.ids) for row in taken))
+
+
+def _lora(method: CrossEncoderTuning) -> LoraConfig:
+    return LoraConfig(r=method.r, lora_alpha=method.alpha, lora_dropout=0.0, target_modules=list(_MODULES), bias="none")
+
+
+def _precision(method: CrossEncoderTuning) -> AbstractContextManager[Any]:
+    return torch.autocast("cpu", torch.bfloat16, enabled=method.precision == "bfloat16")
