@@ -106,8 +106,8 @@ class CrossEncoderTuning(Learning):
     learning rate near 5e-5."""
     r: int = Field(16, ge=1)
     alpha: int = Field(32, ge=1)
-    hidden: int = Field(128, ge=1)
-    """Width of the head."""
+    hidden: int = Field(128, ge=16, multiple_of=16)
+    """Width of the head; with others than multiples of 16, a row's place in a batch could change its last bits."""
     dropout: float = Field(0.1, ge=0, lt=1)
     """In the head."""
     max_length: int = Field(384, ge=16, le=512)

@@ -151,7 +151,7 @@ def _short(entry: Entry, way: str, pool: Pool, draw: random.Random) -> tuple[str
     answer = entry.reference
     beside = pool.near(entry, draw)
     more = (restated(beside.instruction.strip().rstrip("?. "), beside.reference, draw) or "") if beside.short else ""
-    reference = _seen_short(entry, draw)
+    reference = seen_reference(entry, draw)
     if way == "right":
         said = same_answer(answer, draw) if draw.random() < 0.35 else answer
         return dressed_short(entry.instruction, said, draw, more), reference, 9.0
@@ -164,8 +164,21 @@ def _short(entry: Entry, way: str, pool: Pool, draw: random.Random) -> tuple[str
     return _broken(entry, way, dressed_short(entry.instruction, answer, draw, more), reference, pool, draw)
 
 
+def complete(entry: Entry, draw: random.Random) -> str:
+    """A complete answer: the reference in another form, or as it stands."""
+    if draw.random() < 0.3:
+        return entry.reference
+    if entry.short:
+        return dressed_short(entry.instruction, entry.reference, draw)
+    return dressed_code(entry.reference, draw) if entry.code else dressed_long(entry.reference, draw)
+
+
+def seen_reference(entry: Entry, draw: random.Random) -> str:
+    """What the teacher sees of the reference: often a part of it, or another form."""
+    return _seen_short(entry, draw) if entry.short else _seen_long(entry.reference, draw)
+
+
 def _seen_short(entry: Entry, draw: random.Random) -> str:
-    """What the teacher sees of a short answer."""
     answer, way = entry.reference, draw.random()
     if way < 0.45:
         return answer
@@ -196,7 +209,7 @@ def _wrong(entry: Entry, pool: Pool, draw: random.Random) -> str:
 
 def _long(entry: Entry, way: str, pool: Pool, draw: random.Random) -> tuple[str, str, float] | None:
     text = entry.reference
-    reference = _seen_long(text, draw)
+    reference = seen_reference(entry, draw)
     dress = dressed_code if entry.code else dressed_long
     if way == "whole":
         return dress(text, draw), reference, 9.0
@@ -213,7 +226,7 @@ def _long(entry: Entry, way: str, pool: Pool, draw: random.Random) -> tuple[str,
 
 
 def _seen_long(text: str, draw: random.Random) -> str:
-    """What the teacher sees of a long answer: all of it, some of its sentences, or all but some of its words."""
+    # All of it, some of its sentences, its result alone, or all but some of its words.
     way, parts = draw.random(), sentences(text)
     if way < 0.5 and (found := re.search(r"The answer is (.+)\.$", text)):
         return found[1] if way < 0.3 else found[0]

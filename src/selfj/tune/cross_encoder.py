@@ -49,8 +49,12 @@ def tune_cross_encoder(
     tokenizer, model = load_minilm()
     rows = Rows(tokenizer, method.max_length)
     embedder = backends.minilm(config.embedder, method.max_length)
-    teacher = _Side(rows, embedder, [example.teacher for example in examples])
-    student = _Side(rows, embedder, [example.student for example in examples])
+    inputs = [example.teacher for example in examples] + [example.student for example in examples]
+    seen = nearest(inputs)
+    # Both sides at once, since they share texts.
+    plain = torch.from_numpy(plain_features(embedder, seen))
+    teacher = _Side(rows, seen[: len(examples)], plain[: len(examples)])
+    student = _Side(rows, seen[len(examples) :], plain[len(examples) :])
     shares = level_targets([example.quality for example in examples], method.targets)
     torch.manual_seed(config.seed)
     head = Head(head_inputs(int(model.config.hidden_size)), method.hidden, method.dropout).train()
@@ -110,10 +114,9 @@ def tune_cross_encoder(
 class _Side:
     """What the teacher or the student reads of all examples."""
 
-    def __init__(self, rows: Rows, embedder: Any, inputs: Sequence[JudgeInput]) -> None:
-        seen = nearest(inputs)
+    def __init__(self, rows: Rows, seen: Sequence[JudgeInput], plain: torch.Tensor) -> None:
         self.rows: list[Row] = [rows.of(exchange) for exchange in seen]
-        self.plain = torch.from_numpy(plain_features(embedder, seen))
+        self.plain = plain
 
     def padded(self, rows: Rows, numbers: np.ndarray) -> dict[str, Any]:
         """The named rows, padded to the longest of them."""
