@@ -101,7 +101,7 @@ def _apply(tree: dict[str, Any], override: str) -> None:
 def _explain(error: ValidationError) -> str:
     lines = []
     for fault in error.errors():
-        tags = {"world", "file", "plugin", "transformers", "http", "fake", "minilm", "lora", "encoder"}
+        tags = {"world", "file", "plugin", "transformers", "http", "fake", "minilm", "lora", "encoder", "cross-encoder"}
         tags |= {"reward", "generative"}
         path = [str(part) for part in fault["loc"]]
         where = ".".join(part for i, part in enumerate(path) if i == 0 or part not in tags or i == len(path) - 1)

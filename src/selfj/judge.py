@@ -15,6 +15,9 @@ from selfj.files import read_json
 from selfj.settings import Config, HttpBackend, TransformersBackend, VllmBackend
 
 JUDGE_VERSION = "judge/1"
+GENERAL = "general"
+"""Names the judge that ships with the package."""
+_GENERAL_FOLDER = Path(__file__).with_name("general") / "model"
 _LEVELS = np.arange(10.0)
 
 
@@ -125,9 +128,10 @@ def load_judge(source: str | Path, config: Config | None = None, *, template: st
     """Load a judge: one tuned by selfj, a PEFT adapter, or a whole model.
 
     Args:
-        source: A folder, or as text also a hub name. A folder that the tune stage left, of either family; a PEFT
-            adapter, whose base is the one that its `adapter_config.json` names; or any causal LM, such as a merged
-            judge.
+        source: `general`, the judge that ships with the package; a folder, or as text also a hub name. A folder that
+            the tune stage left, of any family; a PEFT adapter, whose base is the one that its `adapter_config.json`
+            names; or any causal LM, such as a merged judge. A folder of the name `general` here is taken before the
+            judge that ships.
         config: Gives the device and batch size of its model, and the least label mass of a score.
         template: Judge template of an adapter or a model, `selfj` by default; a judge of selfj knows its own.
 
@@ -138,6 +142,8 @@ def load_judge(source: str | Path, config: Config | None = None, *, template: st
     """
     config = config or Config()
     folder = Path(source)
+    if str(source) == GENERAL and not folder.exists():
+        return _tuned_judge(_GENERAL_FOLDER, config, template)
     if (folder / "judge.json").is_file() or not _is_model(source):
         return _tuned_judge(folder, config, template)
     settings = judge_backend(config, str(source))
@@ -165,10 +171,13 @@ def _tuned_judge(folder: Path, config: Config, template: str | None) -> Judge:
         )
     mass, digest = config.score.min_label_mass, str(manifest["digest"])
     name = f"{manifest['kind']} {digest[:12]}"
-    if manifest["kind"] == "encoder":
+    if manifest["kind"] in ("encoder", "cross-encoder"):
         engine = getattr(config.embedder, "engine", "torch")
         name = name if engine == "torch" else f"{name} ({engine})"
-        reader: LevelReader = backends.encoder_reader(folder, backends.embedder(config.embedder))
+        if manifest["kind"] == "cross-encoder":
+            reader: LevelReader = backends.cross_encoder_reader(folder, config.embedder)
+        else:
+            reader = backends.encoder_reader(folder, backends.embedder(config.embedder))
         return Judge(reader, min_label_mass=mass, digest=digest, name=name)
     if is_whole(folder):
         reader = backends.level_reader(judge_backend(config, str(folder)), template=manifest["template"])

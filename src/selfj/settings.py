@@ -26,7 +26,16 @@ from selfj.model_settings import (
     VllmBackend,
 )
 from selfj.sft_settings import Sft, SftFull, SftLora
-from selfj.tune_settings import CausalTuning, EncoderTuning, FullTuning, LoraTuning, Template, Tune, Tuning
+from selfj.tune_settings import (
+    CausalTuning,
+    CrossEncoderTuning,
+    EncoderTuning,
+    FullTuning,
+    LoraTuning,
+    Template,
+    Tune,
+    Tuning,
+)
 
 __all__ = [
     "Backend",
@@ -34,6 +43,7 @@ __all__ = [
     "CausalTuning",
     "Collect",
     "Config",
+    "CrossEncoderTuning",
     "Embedder",
     "EncoderTuning",
     "Evaluate",

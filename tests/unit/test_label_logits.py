@@ -4,9 +4,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from transformers import LlamaConfig, LlamaForCausalLM  # noqa: E402
-
 from selfj.tune.lora import _label_logits  # noqa: E402
+from transformers import LlamaConfig, LlamaForCausalLM  # noqa: E402
 
 SHARED = [5, 6, 7, 8, 9, 10, 11, 12, 13, 14]
 PROMPTS = [[*SHARED, 20, 21, 22], [*SHARED, 30], [*SHARED, 20, 40, 41, 42, 43]]

@@ -27,9 +27,11 @@ from selfj.settings import (
 )
 from selfj.settings import Embedder as EmbedderSettings
 from selfj.settings import FakeEmbedder as FakeEmbedderSettings
+from selfj.settings import MiniLM as MiniLMSettings
 
 __all__ = [
     "adapter_base",
+    "cross_encoder_reader",
     "digest",
     "embedder",
     "encoder_reader",
@@ -37,6 +39,7 @@ __all__ = [
     "identity",
     "level_reader",
     "likelihood",
+    "minilm",
     "model_digest",
     "plugin",
     "resolve_model",
@@ -185,14 +188,14 @@ def embedder(settings: EmbedderSettings) -> Embedder:
 
     if settings.engine == "torch":
         return MiniLM(settings)
-    try:
+    with _openvino_packages():
         from selfj.backends.quantised import QuantisedBody
-    except ImportError as error:
-        raise MissingDependency(
-            f"The engine openvino needs a package that is absent: {error}. Run: pip install 'selfj[openvino]', or "
-            "leave embedder.engine at torch."
-        ) from error
     return MiniLM(settings, body=QuantisedBody)
+
+
+def minilm(settings: EmbedderSettings, max_length: int) -> Embedder:
+    """Load MiniLM for texts of so many tokens, with engine and batches of the settings where they are for it."""
+    return embedder(_minilm(settings).model_copy(update={"max_length": max_length}))
 
 
 def encoder_reader(folder: str | Path, texts: Embedder) -> LevelReader:
@@ -206,6 +209,27 @@ def encoder_reader(folder: str | Path, texts: Embedder) -> LevelReader:
         from selfj.backends.encoder import EncoderReader
 
         return EncoderReader(folder, texts)
+
+
+def cross_encoder_reader(folder: str | Path, settings: EmbedderSettings) -> LevelReader:
+    """Load a cross-encoder judge; the embedder's settings say with which engine and in what batches it reads.
+
+    Raises:
+        ArtefactError: The folder holds no such judge.
+        MissingDependency: A package for local models, or for the engine, is not installed.
+    """
+    own = _minilm(settings)
+    with _local_packages():
+        from selfj.backends.cross_encoder import CrossEncoderReader
+
+    def texts(max_length: int) -> Embedder:
+        return minilm(own, max_length)
+
+    if own.engine == "torch":
+        return CrossEncoderReader(folder, texts, batch_size=own.batch_size)
+    with _openvino_packages():
+        from selfj.backends.quantised import QuantisedReading
+    return CrossEncoderReader(folder, texts, batch_size=own.batch_size, body=QuantisedReading)
 
 
 def plugin(target: str) -> Any:
@@ -326,6 +350,10 @@ def _build(settings: PluginBackend) -> Any:
         raise ConfigError(f"Cannot build {settings.target} with the options {found}: {error}.") from error
 
 
+def _minilm(settings: EmbedderSettings) -> MiniLMSettings:
+    return settings if isinstance(settings, MiniLMSettings) else MiniLMSettings()
+
+
 def _capable(model: Any, settings: Backend | EmbedderSettings, method: str) -> Any:
     if not callable(getattr(model, method, None)):
         what = settings.target if isinstance(settings, PluginBackend) else settings.kind
@@ -350,6 +378,17 @@ def _local_packages() -> Iterator[None]:
     except ImportError as error:
         raise MissingDependency(
             f"A local model needs a package that is absent: {error}. Run: pip install 'selfj[local]'."
+        ) from error
+
+
+@contextmanager
+def _openvino_packages() -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise MissingDependency(
+            f"The engine openvino needs a package that is absent: {error}. Run: pip install 'selfj[openvino]', or "
+            "leave embedder.engine at torch."
         ) from error
 
 

