@@ -8,7 +8,7 @@ from selfj.backends.base import JudgeInput
 from selfj.errors import ArtefactError, InputError, MissingDependency
 from selfj.exchanges import Exchange, load_exchanges
 from selfj.records import INSTRUCTIONS, LABELS, RESPONSES, Instruction, content_id
-from selfj.settings import Config, EncoderTuning, FileSource
+from selfj.settings import CausalTuning, Config, FileSource
 from selfj.stages.collect import read_source
 from selfj.stages.sft import read_lessons
 from selfj.store import open_artefact
@@ -65,7 +65,7 @@ def foresee(config: Config, verbs: Sequence[str], device: str | None = None) -> 
 
 
 def _plan(config: Config, verbs: Sequence[str], device: str | None) -> Plan | None:
-    tuned = "tune" in verbs and not isinstance(config.tune.method, EncoderTuning)
+    tuned = "tune" in verbs and isinstance(config.tune.method, CausalTuning)
     if not (tuned or "sft" in verbs):
         return None
     try:
@@ -148,7 +148,7 @@ def _what(config: Config, verb: str) -> str:
         "label": f"{target} rates {_rows(config.path, RESPONSES.name)}"
         if config.label.self_eval
         else "similarity alone",
-        "tune": f"{method.kind} on {'the text encoder' if isinstance(method, EncoderTuning) else base}",
+        "tune": f"{method.kind} on {base if isinstance(method, CausalTuning) else 'the text encoder'}",
         "score": f"the judge and {', '.join(config.score.methods) or 'nothing else'}",
         "calibrate": f"at most {config.calibrate.max_risk:.0%} failures, confidence {config.calibrate.confidence:.0%}",
         "evaluate": f"against {config.evaluate.gold or 'z'}",

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, Qwen3Config
 
 from selfj import config as configs
 from selfj import pipeline
-from selfj.backends.transformers import quiet_peft
+from selfj.backends.loading import quiet_peft
 from selfj.errors import ConfigError
 from selfj.foresight import foresee
 from selfj.settings import Config

@@ -183,6 +183,7 @@ class CrossEncoderReader:
         self._positions = int(model.config.max_position_embeddings)
         self._head = read_head(folder / HEAD_FILE)
         self._batch_size = aligned(batch_size)
+        self._width = 2 * int(model.config.hidden_size)
         expected = head_inputs(int(model.config.hidden_size))
         if self._head.layers[0].in_features != expected:
             raise ArtefactError(
@@ -214,7 +215,7 @@ class CrossEncoderReader:
         return LevelReading(np.concatenate(found), np.ones(len(inputs)), (None,) * len(inputs), cut)
 
     def _vectors(self, rows: Sequence[Row]) -> npt.NDArray[np.float32]:
-        vectors = np.zeros((len(rows), self._head.layers[0].in_features - COSINES - OVERLAP_FEATURES), np.float32)
+        vectors = np.zeros((len(rows), self._width), np.float32)
         for batch in plan([len(row.ids) for row in rows], self._batch_size, stable=True):
             taken = batch.take(rows) if self._body.fixed_rows else [rows[index] for index in batch.indices]
             found = self._body(self._rows.padded(taken, self._length(batch)))

@@ -138,7 +138,7 @@ def _prepared(base: Any, method: Method, seed: int) -> Any:
     """Choose what learns, and what is kept of a forward pass."""
     torch.manual_seed(seed)
     if method.gradient_checkpointing:
-        base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        checkpoint_layers(base)
     if isinstance(method, FullTuning):
         return base.requires_grad_(True)
     if method.quantised != "none":
@@ -159,6 +159,15 @@ def _prepared(base: Any, method: Method, seed: int) -> Any:
         # What goes into the layers would otherwise need no gradient, and theirs would be lost.
         model.enable_input_require_grads()
     return model
+
+
+def checkpoint_layers(model: Any) -> None:
+    """Let a model compute what lies inside its layers again instead of keeping it."""
+    # Renamed in transformers 5.24.
+    if hasattr(model, "activation_checkpointing_enable"):
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+    else:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
 
 def _precision(method: Method, settings: TransformersBackend) -> dict[str, str]:

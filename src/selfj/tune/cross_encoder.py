@@ -50,14 +50,14 @@ def tune_cross_encoder(
     Long exchanges lose the middle of their longest text and are none left out.
     """
     tokenizer, model = load_minilm()
-    rows = Rows(tokenizer, method.max_length)
+    reader = Rows(tokenizer, method.max_length)
     embedder = backends.minilm(config.embedder, method.max_length)
     inputs = [example.teacher for example in examples] + [example.student for example in examples]
     seen = nearest(inputs)
     # Both sides at once, since they share texts.
     plain = torch.from_numpy(plain_features(embedder, seen))
-    teacher = _Side(rows, seen[: len(examples)], plain[: len(examples)])
-    student = _Side(rows, seen[len(examples) :], plain[len(examples) :])
+    teacher = _Side(reader, seen[: len(examples)], plain[: len(examples)])
+    student = _Side(reader, seen[len(examples) :], plain[len(examples) :])
     shares = level_targets([example.quality for example in examples], method.targets)
     torch.manual_seed(config.seed)
     head = Head(head_inputs(int(model.config.hidden_size)), method.hidden, method.dropout).train()
@@ -70,14 +70,14 @@ def tune_cross_encoder(
     judge = _CrossEncoder(body, head).train()
 
     def logits(model: Any, side: _Side, numbers: Numbers) -> torch.Tensor:
-        batch = side.padded(rows, numbers)
+        batch = side.padded(reader, numbers)
         with _precision(method):
             vectors = model.reading(*map(torch.from_numpy, batch.values()))
         found: torch.Tensor = model.head(torch.cat([vectors.float(), side.plain[torch.from_numpy(numbers)]], dim=1))
         return found
 
-    def read(model: Any, numbers: Numbers) -> tuple[torch.Tensor, torch.Tensor]:
-        return logits(model, teacher, numbers), logits(model, student, numbers)
+    def read(model: Any, rows: Numbers) -> tuple[torch.Tensor, torch.Tensor]:
+        return logits(model, teacher, rows), logits(model, student, rows)
 
     schedule = Schedule(
         rows=np.setdiff1d(np.arange(len(examples)), validation),

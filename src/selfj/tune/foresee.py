@@ -11,7 +11,7 @@ from selfj.backends.base import JudgeInput
 from selfj.backends.tokens import Prompts
 from selfj.judge import judge_backend
 from selfj.prompts import TEMPLATES
-from selfj.settings import Config, EncoderTuning, FullTuning, LoraTuning
+from selfj.settings import Config, FullTuning, LoraTuning
 from selfj.sft_settings import SftLora
 from selfj.tune import plan as plans
 from selfj.tune.plan import Device, Learned, Plan, Tokens
@@ -44,7 +44,7 @@ def plan_tuning(
         device: See `selfj.tune.plan.device_named`; None is this machine.
     """
     method = config.tune.method
-    assert not isinstance(method, EncoderTuning)
+    assert isinstance(method, LoraTuning | FullTuning)
     backend = judge_backend(config, method.base)
     model = model_sizes(backend.model)
     notes = list(notes)

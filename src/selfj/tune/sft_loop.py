@@ -39,6 +39,7 @@ from selfj.judge import tuning_backend
 from selfj.progress import Progress
 from selfj.settings import Config, TransformersBackend
 from selfj.sft_settings import Sft, SftLora
+from selfj.tune.causal import checkpoint_layers
 from selfj.tune.sft import Lesson, Taught
 
 _WORK = "work.json"
@@ -79,7 +80,7 @@ def tune_sft(config: Config, lessons: Sequence[Lesson], folder: Path, key: str, 
     order = row_order([row.length for row in made], sft.epochs, sft.batch_size, config.seed)
     arguments = _arguments(config, folder, device, len(order), state.num_processes)
     if sft.gradient_checkpointing:
-        _checkpoint_layers(model)
+        checkpoint_layers(model)
     if isinstance(sft.method, SftLora):
         model = _adapted(model, sft, config.seed)
     caching, model.config.use_cache = model.config.use_cache, False
@@ -306,14 +307,6 @@ def _adapted(model: Any, sft: Sft, seed: int) -> Any:
     torch.manual_seed(seed)
     with quiet_peft():
         return get_peft_model(model, adapter)
-
-
-def _checkpoint_layers(model: Any) -> None:
-    # Renamed in transformers 5.24.
-    if hasattr(model, "activation_checkpointing_enable"):
-        model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
-    else:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
 
 def _longest(model: Any, sft: Sft) -> int:
