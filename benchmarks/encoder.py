@@ -2,7 +2,10 @@
 
 * Sanity: complete answers against empty, cut, repeated, off-topic, garbled and refusing ones, made from references of
   held-out instructions of the sources it was trained on, and of sources it never saw. The refusals are others than
-  those it was trained on. The teacher sees a part of the reference, never the response itself.
+  those it was trained on; the other damage is made by the rules that it was trained with. Off-topic is the answer to an
+  instruction of another source; answers to other instructions of the same source are reported by themselves
+  (`other_answer`), since among short answers they are wrong rather than off the topic. The teacher sees the reference
+  whole, in part, or in another form.
 * Agreement: Pearson with the score that GPT-4 or a person gave, for every set of labels_pointwise.parquet, beside the
   length of the response and the cosine of MiniLM's vectors (with the reference, or with the instruction without one).
 * Short answers: AUROC against human verdicts on three systems of EVOUNA, with the reference in view.
@@ -43,6 +46,7 @@ UNSEEN = frozenset((
     "medical_qa_sites", "medication_qa", "piqa", "react_interview", "sciq", "self_instruct_user_oriented",
 ))  # fmt: skip
 KINDS = ("empty", "cut", "repeated", "off_topic", "garbled", "refusing")
+OTHER = "other_answer"
 REFUSALS = (
     "I won't answer that.",
     "Sorry, that is not something I can talk about.",
@@ -107,13 +111,13 @@ def sanity(judge: Judge, name: str, data: Path, rows: int) -> list[Figure]:
         found = bootstrap(auroc, scores[who][keep], good[keep], groups=groups[keep], draws=DRAWS, seed=0)
         figures.append(Figure(metric, found.value, "", target, (found.low, found.high)))
 
-    everything = np.ones(len(cases), dtype=bool)
+    everything = kinds != OTHER
     add("sanity_auroc", "student", everything, ">= 0.95")
     add("sanity_auroc_teacher", "teacher", everything, ">= 0.95")
     for who in scores:
-        add(f"sanity_auroc_{who}_known_sources", who, ~unseen)
-        add(f"sanity_auroc_{who}_unseen_sources", who, unseen)
-        for kind in KINDS:
+        add(f"sanity_auroc_{who}_known_sources", who, ~unseen & everything)
+        add(f"sanity_auroc_{who}_unseen_sources", who, unseen & everything)
+        for kind in (*KINDS, OTHER):
             add(f"sanity_auroc_{who}_{kind}", who, good | (kinds == kind))
     exact = load_judge(name, Config())
     some = with_reference[:: max(1, len(cases) // 300)] + without[:: max(1, len(cases) // 300)]
@@ -134,11 +138,12 @@ def sanity_cases(data: Path, rows: int) -> list[Case]:
 
 
 def cases_of(entry: Entry, pool: Pool, draw: random.Random, *, unseen: bool) -> list[Case]:
-    text, other = complete(entry, draw), complete(pool.other(entry, draw), draw)
+    text, other = complete(entry, draw), complete(pool.strange(entry, draw), draw)
     found = {"complete": text, "refusing": draw.choice(REFUSALS)}
     for kind in KINDS:
         if kind not in found and (broken := DAMAGE[kind](text, other, draw)) is not None:
             found[kind] = broken[0]
+    found[OTHER] = complete(pool.near(entry, draw), draw)
     reference = seen_reference(entry, draw)
     return [
         Case(entry.id, unseen, kind, JudgeInput(entry.instruction, response, reference))

@@ -17,7 +17,7 @@ LAYERS = [
     ["judge"],
     ["label", "baselines", "peers"],
     ["tune", "report"],
-    ["gold", "evaluation", "card"],
+    ["gold", "evaluation", "card", "general"],
     ["stages", "assistant", "doctor", "judging", "publish"],
     ["pipeline", "foresight"],
     ["terminal", "cli"],
@@ -25,7 +25,7 @@ LAYERS = [
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 # These resolve names to modules, so they alone may import inside a function.
 LOADERS = {"backends/__init__.py", "tune/__init__.py", "tune/sft.py", "publish/__init__.py", "foresight.py", "cli.py"}
-FAMILIES = {"backends", "tune", "collect", "world", "report", "judging", "publish"}
+FAMILIES = {"general", "backends", "tune", "collect", "world", "report", "judging", "publish"}
 # Packages that no module may load just because selfj was imported.
 HEAVY = {"torch", "transformers", "peft", "safetensors", "tokenizers"}
 HEAVY |= {"accelerate", "gguf", "huggingface_hub", "vllm", "openvino", "nncf"}
@@ -53,6 +53,7 @@ HEAVY_MODULES = {
     "tune/probe.py",
     "tune/encoder.py",
     "tune/cross_encoder.py",
+    "general/train.py",
     "world/train.py",
     "world/corpus.py",
     "publish/weights.py",

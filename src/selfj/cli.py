@@ -197,8 +197,8 @@ def judge(
 ) -> None:
     """Judge exchanges one already has: JSONL in, the same lines with a verdict out, in order and constant memory.
 
-    The judge is that of `--run` (runs/demo by default), the one in the folder `--judge`, or the untuned model that
-    `--config` or `--set target...` names. Settings are overridden by `--set`.
+    The judge is that of `--run`, the one in the folder `--judge`, the untuned model that `--config` or
+    `--set target...` names, or else the general judge that ships with selfj. Settings are overridden by `--set`.
 
     Example: `selfj judge exchanges.jsonl --run runs/demo --out judged.jsonl`
     """
@@ -209,7 +209,7 @@ def judge(
     single = judging.single_row(one, path)
     untuned = config or adapter or any(word.startswith("target") for word in sets or [])
     if not (folder or judge_folder or untuned):
-        folder = "runs/demo"
+        judge_folder = "general"
     loaded = judging.load_judging(
         run=folder,
         judge=judge_folder,

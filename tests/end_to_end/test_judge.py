@@ -418,3 +418,23 @@ def test_absent_files(cli):
     code, _, err = cli("judge", write(EXCHANGES), "--judge", "nowhere")
     assert code == 3
     assert "judge.json" in err
+
+
+def test_without_a_word_about_the_judge_it_is_the_one_that_ships(cli):
+    rows = [
+        {"instruction": "What is the capital of France?", "response": text, "reference": "Paris"}
+        for text in ("Paris", "The capital of France is Paris.", "Lyon", "I'm sorry, I can't help with that.", "")
+    ]
+    code, out, _ = cli("judge", write(rows), "--set", "max_failed=1")
+    assert code == 0
+    verdicts = [row["selfj"] for row in read(out)]
+    assert {verdict["reader"] for verdict in verdicts} == {f"cross-encoder {selfj.load_judge('general').digest[:12]}"}
+    assert all("decision" not in verdict for verdict in verdicts)
+    scores = [verdict["score"] for verdict in verdicts]
+    assert min(scores[:2]) > max(scores[2:4]) + 2
+    named = cli("judge", "in.jsonl", "--judge", "general", "--set", "max_failed=1")[1]
+    assert named == out
+    Path("general").mkdir()
+    code, _, err = cli("judge", "in.jsonl", "--judge", "general")
+    assert code == 3
+    assert "judge.json" in err

@@ -183,8 +183,8 @@ class CrossEncoderReader:
         self._positions = int(model.config.max_position_embeddings)
         self._head = read_head(folder / HEAD_FILE)
         self._batch_size = aligned(batch_size)
-        self._width = 2 * int(model.config.hidden_size)
-        expected = head_inputs(int(model.config.hidden_size))
+        self._width = int(model.config.hidden_size)
+        expected = head_inputs(self._width)
         if self._head.layers[0].in_features != expected:
             raise ArtefactError(
                 f"{folder / HEAD_FILE} is a head of {self._head.layers[0].in_features} inputs, and a cross-encoder "
@@ -215,7 +215,7 @@ class CrossEncoderReader:
         return LevelReading(np.concatenate(found), np.ones(len(inputs)), (None,) * len(inputs), cut)
 
     def _vectors(self, rows: Sequence[Row]) -> npt.NDArray[np.float32]:
-        vectors = np.zeros((len(rows), self._width), np.float32)
+        vectors = np.zeros((len(rows), 2 * self._width), dtype=np.float32)
         for batch in plan([len(row.ids) for row in rows], self._batch_size, stable=True):
             taken = batch.take(rows) if self._body.fixed_rows else [rows[index] for index in batch.indices]
             found = self._body(self._rows.padded(taken, self._length(batch)))
@@ -259,15 +259,20 @@ def read_max_length(path: Path) -> int:
             about = file.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise ArtefactError(f"{path} does not hold the head of a cross-encoder judge: {error}.") from error
-    if about.get("format") != FORMAT:
-        raise ArtefactError(f"{path} is of the format {about.get('format')}, this selfj reads {FORMAT}.")
-    return int(about["max_length"])
+    if FORMAT not in about:
+        raise ArtefactError(f"{path} is of the format {', '.join(about) or 'unknown'}, this selfj reads {FORMAT}.")
+    return int(about[FORMAT])
+
+
+def head_metadata(max_length: int) -> dict[str, str]:
+    """The header of a head's file; one key alone, since safetensors writes several in any order."""
+    return {FORMAT: str(max_length)}
 
 
 def save_head(head: Head, path: Path, max_length: int, dtype: torch.dtype = torch.float32) -> None:
     """Write a head, and beside its weights what reading needs to know."""
     state = {name: weight.detach().to(dtype).contiguous() for name, weight in head.state_dict().items()}
-    save_file(state, path, metadata={"format": FORMAT, "max_length": str(max_length)})
+    save_file(state, path, metadata=head_metadata(max_length))
 
 
 def _limit(lengths: Sequence[int], room: int) -> int:

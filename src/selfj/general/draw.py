@@ -61,10 +61,18 @@ class Pool:
         """Another entry: of any source, of the same, or one of the same that shares a rare word."""
         way = draw.random()
         if way < 0.25:
-            return self._not(entry, self.entries, draw)
+            return self.strange(entry, draw)
         if way < 0.6:
             return self._not(entry, self._by_source[entry.source], draw)
         return self.near(entry, draw)
+
+    def strange(self, entry: Entry, draw: random.Random) -> Entry:
+        """Another entry, of another source."""
+        for _ in range(32):
+            found = draw.choice(self.entries)
+            if found.source != entry.source:
+                return found
+        return self._not(entry, self.entries, draw)
 
     def near(self, entry: Entry, draw: random.Random) -> Entry:
         """Another entry of the same source whose instruction shares its rarest shared word."""

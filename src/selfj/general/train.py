@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from selfj import tune
-from selfj.backends.cross_encoder import ADAPTER_FILE, FORMAT
+from selfj.backends.cross_encoder import ADAPTER_FILE, head_metadata
 from selfj.backends.encoder import HEAD_FILE
 from selfj.errors import ConfigError
 from selfj.files import write_json, write_text
@@ -30,12 +30,14 @@ from selfj.tune.loop import weights_digest
 Engine = Literal["torch", "openvino"]
 METHOD = CrossEncoderTuning(
     targets="soft",
+    student_weight=1.0,
+    distillation_weight=1.0,
     precision="bfloat16",
     max_length=512,
     r=16,
     epochs=1,
     warmup_steps=30,
-    learning_rate=1e-3,
+    learning_rate=1.5e-3,
     checkpoint_steps=25,
 )
 TRAINING_LENGTH = 128
@@ -97,7 +99,7 @@ def card(entries: list[Entry], exchanges: int, digest: str) -> str:
 
 def _halve(out: Path) -> str:
     """Write adapter and head again in 16 bits; returns the digest of their weights."""
-    head = {"format": FORMAT, "max_length": str(METHOD.max_length)}
+    head = head_metadata(METHOD.max_length)
     weights: dict[str, Any] = {}
     for name, metadata in ((ADAPTER_FILE, {"format": "pt"}), (HEAD_FILE, head)):
         state = {key: weight.to(torch.float16) for key, weight in load_file(out / name).items()}

@@ -32,13 +32,13 @@ def load_judging(
 ) -> Judging:
     """Load a judge for exchanges that are in no run.
 
-    With `run` it is the run's judge, and its threshold decides; with `judge` it is the judge in that folder, whose
-    model is loaded as `config` says; with neither it is the target model of `config`, untuned, with the template
-    and least label mass of the settings `label`.
+    With `run` it is the run's judge, and its threshold decides; with `judge` it is the judge in that folder, or the one
+    that ships by the name `general`, whose model is loaded as `config` says; with neither it is the target model of
+    `config`, untuned, with the template and least label mass of the settings `label`.
 
     Args:
         run: Folder of a run.
-        judge: Folder of a tuned judge.
+        judge: Folder of a tuned judge, or `general`.
         config: What `selfj.config.load` takes; None means the defaults.
         adapter: PEFT adapter on top of the target model, where that is the judge.
         overrides: Settings such as `label.template=paper`.
