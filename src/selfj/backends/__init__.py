@@ -9,6 +9,7 @@ import importlib.util
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -219,12 +220,9 @@ def cross_encoder_reader(folder: str | Path, settings: EmbedderSettings) -> Leve
         MissingDependency: A package for local models, or for the engine, is not installed.
     """
     own = _minilm(settings)
+    texts = partial(minilm, own)
     with _local_packages():
         from selfj.backends.cross_encoder import CrossEncoderReader
-
-    def texts(max_length: int) -> Embedder:
-        return minilm(own, max_length)
-
     if own.engine == "torch":
         return CrossEncoderReader(folder, texts, batch_size=own.batch_size)
     with _openvino_packages():
