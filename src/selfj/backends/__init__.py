@@ -196,7 +196,8 @@ def embedder(settings: EmbedderSettings) -> Embedder:
 
 def minilm(settings: EmbedderSettings, max_length: int) -> Embedder:
     """Load MiniLM for texts of so many tokens, with engine and batches of the settings where they are for it."""
-    return embedder(_minilm(settings).model_copy(update={"max_length": max_length}))
+    own = settings if isinstance(settings, MiniLMSettings) else MiniLMSettings()
+    return embedder(own.model_copy(update={"max_length": max_length}))
 
 
 def encoder_reader(folder: str | Path, texts: Embedder) -> LevelReader:
@@ -219,7 +220,7 @@ def cross_encoder_reader(folder: str | Path, settings: EmbedderSettings) -> Leve
         ArtefactError: The folder holds no such judge.
         MissingDependency: A package for local models, or for the engine, is not installed.
     """
-    own = _minilm(settings)
+    own = settings if isinstance(settings, MiniLMSettings) else MiniLMSettings()
     texts = partial(minilm, own)
     with _local_packages():
         from selfj.backends.cross_encoder import CrossEncoderReader
@@ -346,10 +347,6 @@ def _build(settings: PluginBackend) -> Any:
     except TypeError as error:
         found = ", ".join(settings.options) or "none"
         raise ConfigError(f"Cannot build {settings.target} with the options {found}: {error}.") from error
-
-
-def _minilm(settings: EmbedderSettings) -> MiniLMSettings:
-    return settings if isinstance(settings, MiniLMSettings) else MiniLMSettings()
 
 
 def _capable(model: Any, settings: Backend | EmbedderSettings, method: str) -> Any:
