@@ -15,7 +15,7 @@ class Progress(Protocol):
         """So many more rows or steps are done."""
         ...
 
-    def tell(self, values: Mapping[str, float]) -> None:
+    def tell(self, values: Mapping[str, float | None]) -> None:
         """How the work goes: figures by name, such as a loss, shown beside the rate until there are newer ones."""
         ...
 
@@ -37,7 +37,7 @@ class Quiet:
     def advance(self, n: int) -> None:
         """Ignore it."""
 
-    def tell(self, values: Mapping[str, float]) -> None:
+    def tell(self, values: Mapping[str, float | None]) -> None:
         """Ignore it."""
 
     def note(self, text: str) -> None:

@@ -1,14 +1,16 @@
 """Drawing for the command line: progress with rate and time left, tables, decisions. Only `cli` uses it."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from selfj.files import first_process
+from selfj.report.text import number, plain
 
 OUT = Console()
 ERR = Console(stderr=True)
@@ -18,11 +20,24 @@ _TOLD = Console(stderr=True, quiet=not first_process())
 _PLAIN_EVERY_S = 10.0
 
 
+class _Lines(Progress):
+    """Bars, and under them one line with the numbers of the work."""
+
+    told = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Give the bars and the line."""
+        yield from super().get_renderables()
+        if self.told:
+            yield Text(self.told, style="dim", no_wrap=True, overflow="ellipsis")
+
+
 class Bars:
     """Progress as bars on a terminal, and as a line now and then where there is none."""
 
     def __init__(self) -> None:
-        self._bars: Progress | None = None
+        self._bars: _Lines | None = None
+        self._values: dict[str, float | None] = {}
         self._task = TaskID(0)
         self._stage, self._done, self._at_start = "", 0, 0
         self._total: int | None = None
@@ -33,8 +48,9 @@ class Bars:
         self._stop()
         self._stage, self._total, self._done, self._at_start = stage, total, done, done
         self._began = self._said = time.monotonic()
+        self._values = {}
         if _TOLD.is_terminal:
-            self._bars = Progress(
+            self._bars = _Lines(
                 SpinnerColumn(),
                 TextColumn("{task.description:<16}"),
                 BarColumn(),
@@ -58,11 +74,15 @@ class Bars:
         elif now - self._said > _PLAIN_EVERY_S:
             self._said = now
             left = "" if self._total is None else f", {(self._total - self._done) / rate:,.0f} s left"
-            _TOLD.print(f"{self._stage}: {self._done:,} of {self._total or '?'}, {rate:,.1f}/s{left}", highlight=False)
+            numbers = f"; {told(self._values)}" if self._values else ""
+            line = f"{self._stage}: {self._done:,} of {self._total or '?'}, {rate:,.1f}/s{left}{numbers}"
+            _TOLD.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def tell(self, values: Mapping[str, float]) -> None:
-        """Show figures beside the rate."""
-        self._told = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
+    def tell(self, values: Mapping[str, float | None]) -> None:
+        """Show numbers under the bar, or with the next line."""
+        self._values.update(values)
+        if self._bars is not None:
+            self._bars.told = told(self._values)
 
     def note(self, text: str) -> None:
         """Print a remark."""
@@ -83,6 +103,21 @@ class Bars:
         self._stop()
 
 
+def told(values: Mapping[str, float | None]) -> str:
+    """Write numbers of the work on one line: parts of the loss first, then correlations on exchanges held back.
+
+    Example:
+        >>> told({"total": 2.061, "teacher": 1.36, "student_pearson": 0.75, "teacher_pearson": None})
+        'total 2.06, teacher 1.36 · r student 0.75, teacher –'
+    """
+    ending = "_pearson"
+    losses = [f"{name} {number(value)}" for name, value in values.items() if not name.endswith(ending)]
+    sides = [f"{name.removesuffix(ending)} {number(value)}" for name, value in values.items() if name.endswith(ending)]
+    parts = [", ".join(losses)] if losses else []
+    parts += [f"r {', '.join(sides)}"] if sides else []
+    return plain(" · ".join(parts).replace("_", " "))
+
+
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, wrap: bool = False) -> None:
     """Print a table, its first column left-aligned and the rest right-aligned.
 
@@ -99,8 +134,8 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, wrap: 
     while not wrap and shown > 2 and sum(widths[:shown]) > room:
         shown -= 1
     table = Table(header_style="bold")
-    for number, header in enumerate(headers[:shown]):
-        table.add_column(header, justify="right" if number and not wrap else "left", no_wrap=not wrap)
+    for place, header in enumerate(headers[:shown]):
+        table.add_column(header, justify="right" if place and not wrap else "left", no_wrap=not wrap)
     for row in rows:
         table.add_row(*(escape(cell) for cell in row[:shown]))
     # Without a terminal rich takes 80 columns for granted, and would crush the table into them.

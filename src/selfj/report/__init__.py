@@ -24,6 +24,8 @@ __all__ = [
     "Selective",
     "ThresholdPoint",
     "Timing",
+    "Training",
+    "ValidationPoint",
 ]
 
 MethodGroup = Literal["without reference", "with reference", "bounds"]
@@ -194,6 +196,30 @@ class Timing(TypedDict):
     rows: int | None
 
 
+class ValidationPoint(TypedDict):
+    """How the judge did on exchanges held back, while it learned."""
+
+    step: int
+    student_pearson: float | None
+    """Correlation of the scores with the labels, without the reference."""
+    teacher_pearson: float | None
+    """The same with the reference."""
+    loss: float | None
+
+
+class Training(TypedDict):
+    """How the judge learned."""
+
+    steps: list[float]
+    """Step of each value of `losses`; at most 400, each then the middle of the steps that it stands for."""
+    total_steps: int
+    losses: dict[str, list[float | None]]
+    """Parts of the loss, by name."""
+    validation: list[ValidationPoint]
+    rate: float | None
+    """Exchanges per second."""
+
+
 class Report(TypedDict):
     """Everything that a report shows."""
 
@@ -220,6 +246,8 @@ class Report(TypedDict):
     groups: list[Group]
     examples: Examples
     timings: list[Timing]
+    training: NotRequired[Training | None]
+    """None where the judge's manifest has no curves."""
     interval_confidence: NotRequired[float]
     """Confidence of the bootstrap intervals."""
     command: NotRequired[str]

@@ -1,4 +1,4 @@
-"""The five figures of a report, each drawn for wide and for narrow pages with matplotlib's object API."""
+"""The figures of a report but `training`, each drawn for wide and narrow pages with matplotlib's object API."""
 
 from collections.abc import Sequence
 from typing import Any

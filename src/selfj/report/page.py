@@ -9,7 +9,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from selfj.report import Example, Report, figures, text
+from selfj.report import Example, Report, figures, text, training
 
 TEMPLATE = "page.html"
 
@@ -167,7 +167,16 @@ def _drawings(report: Report) -> dict[str, Drawing]:
             "that were answered. At the right: the share answered. A group with no filled circle was "
             "declined altogether.",
         ),
+        **_training(report),
     }  # fmt: skip
+
+
+def _training(report: Report) -> dict[str, Drawing]:
+    made = report.get("training")
+    if not made:
+        return {}
+    said = training.sentences(made)
+    return {"training": _drawing(report, "training", training.draw, "How the judge learned", said)}
 
 
 def _drawing(report: Report, name: str, draw: Callable[..., Figure], title: str, caption: str) -> Drawing:

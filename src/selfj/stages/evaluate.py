@@ -17,7 +17,7 @@ from selfj.gold import gold_of
 from selfj.judge import read_judge
 from selfj.progress import Progress, Quiet
 from selfj.records import INSTRUCTIONS, LABELS, RESPONSES, SCORES
-from selfj.report import figures, page
+from selfj.report import figures, page, training
 from selfj.risk import Threshold, load_threshold
 from selfj.settings import Config
 from selfj.store import Artefact, open_artefact, versions
@@ -65,6 +65,7 @@ def evaluate(config: Config, *, force: bool = False, progress: Progress | None =
         "groups": evaluation.by_group(rows, threshold, config),
         "examples": evaluation.examples(rows, threshold, config),
         "timings": _timings(artefacts, judge),
+        "training": training.training(judge),
         "interval_confidence": config.evaluate.confidence,
         "command": f"selfj run {config.path / 'run.toml'}",
         "settings": configs.dump(config),
@@ -160,3 +161,5 @@ def _write(folder: Path, made: report.Report) -> None:
     with explained(folder):
         figures.to_png(figures.risk_coverage(made), folder / "risk_coverage.png")
         figures.to_png(figures.methods(made), folder / "methods.png")
+        if made["training"] is not None:
+            figures.to_png(training.draw(made), folder / "training.png")
