@@ -293,7 +293,8 @@ def test_no_backend_and_adapters_that_cannot_be():
     ],
 )
 def test_an_absent_package_is_named_with_its_remedy(absent, module, load, monkeypatch):
-    monkeypatch.delitem(sys.modules, f"selfj.backends.{module}", raising=False)
+    for name in (module, "loading"):
+        monkeypatch.delitem(sys.modules, f"selfj.backends.{name}", raising=False)
     monkeypatch.setitem(sys.modules, absent, None)
     with pytest.raises(MissingDependency, match=rf"{absent}.*selfj\[local\]"):
         load()
