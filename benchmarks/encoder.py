@@ -87,11 +87,11 @@ def main() -> None:
     judge = load_judge(options.judge, Config(embedder=MiniLM(engine=options.engine)))
     figures: list[Figure] = []
     if options.only in (None, "sanity"):
-        figures += sanity(judge, options.judge, data, int(400 * share))
+        figures += sanity(judge, options.judge, data, int(200 * share))
     if options.only in (None, "short"):
-        figures += short_answers(judge, data, int(2000 * share))
+        figures += short_answers(judge, data, int(1500 * share), options.engine)
     if options.only in (None, "agreement"):
-        figures += agreement(judge, data, int(300 * share))
+        figures += agreement(judge, data, int(150 * share), options.engine)
     figures.append(Figure("seconds", time.monotonic() - started, "s", "<= 600"))
     print_results("encoder", figures)
 
@@ -161,7 +161,7 @@ def evened(entries: Sequence[Entry], rows: int, draw: random.Random) -> list[Ent
     return [shuffled[source][place] for place, source in sorted(turns)[:rows]]
 
 
-def short_answers(judge: Judge, data: Path, rows: int) -> list[Figure]:
+def short_answers(judge: Judge, data: Path, rows: int, engine: str) -> list[Figure]:
     figures = []
     for system in ("fid", "gpt35", "chatgpt"):
         found = sampled(
@@ -173,7 +173,7 @@ def short_answers(judge: Judge, data: Path, rows: int) -> list[Figure]:
         scores = {
             "judge": values(judge, exchanges),
             "student": values(judge, [JudgeInput(x.instruction, x.response) for x in exchanges]),
-            "cosine": cosines(exchanges),
+            "cosine": cosines(exchanges, engine),
             "contains": np.array([contains(x) for x in exchanges]),
         }
         for name, score in scores.items():
@@ -192,7 +192,7 @@ def contains(exchange: JudgeInput) -> float:
     return float(any(piece and f" {piece} " in said for piece in pieces))
 
 
-def agreement(judge: Judge, data: Path, rows: int) -> list[Figure]:
+def agreement(judge: Judge, data: Path, rows: int, engine: str) -> list[Figure]:
     by_set: dict[tuple[str, str], list[dict]] = defaultdict(list)
     for row in labelled(data, lambda row: True):
         by_set[row["dataset"], row["scorer"]].append(row)
@@ -209,7 +209,7 @@ def agreement(judge: Judge, data: Path, rows: int) -> list[Figure]:
         if sum(x.reference is not None for x in exchanges) > len(found) / 2:
             absent = np.array([x.reference is None for x in exchanges])
             scores["teacher"] = np.where(absent, math.nan, values(judge, exchanges))
-        scores["cosine"] = cosines(exchanges)
+        scores["cosine"] = cosines(exchanges, engine)
         for name in ("student", "teacher", "cosine", "length"):
             if name in scores:
                 interval = bootstrap(pearson, scores[name], gold, groups=groups, draws=DRAWS, seed=0)
@@ -232,9 +232,9 @@ def values(judge: Judge, exchanges: Sequence[JudgeInput]) -> Scores:
     return np.array([math.nan if score.value is None else score.value for score in judge.score(exchanges)])
 
 
-def cosines(exchanges: Sequence[JudgeInput]) -> Scores:
+def cosines(exchanges: Sequence[JudgeInput], engine: str) -> Scores:
     """Cosine with the reference, or with the instruction where there is none, by the un-tuned encoder."""
-    plain = plain_features(minilm(MiniLM(engine="torch"), MiniLM().max_length), exchanges)
+    plain = plain_features(minilm(MiniLM(engine=engine), MiniLM().max_length), exchanges)
     return np.where([x.reference is None for x in exchanges], plain[:, 0], plain[:, 1]).astype(np.float64)
 
 
