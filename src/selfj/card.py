@@ -154,7 +154,7 @@ def _training(judge: Mapping[str, Any]) -> list[str]:
     if settings.get("base"):
         facts = [(name, _base(settings["base"]) if name == "base" else value) for name, value in facts]
     facts += [("seed", str(judge.get("seed"))), ("seconds", f"{judge.get('seconds', 0):,.1f}")]
-    if (rate := known(judge.get("rate"))) is not None:
+    if (rate := known(judge.get("exchanges_per_second"))) is not None:
         facts.append(("exchanges per second", f"{rate:,.1f}"))
     lines += _table(("setting", "value"), facts)
     if losses:

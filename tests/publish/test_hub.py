@@ -131,10 +131,11 @@ def test_a_token_can_have_another_variable(folder, hub, monkeypatch):
 @pytest.mark.parametrize("variable", [None, "OTHER"])
 def test_no_token_ends_before_anything_is_written(folder, hub, monkeypatch, variable):
     monkeypatch.delenv("HF_TOKEN")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
     with pytest.raises(ConfigError, match=f"{variable or 'HF_TOKEN'} is empty"):
         push(folder, hub, token_env=variable)
     assert hub.calls == []
-    assert not (folder / "README.md").exists()
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 @pytest.mark.parametrize("name", ["judge", "a/b/c", "acme/", "../x", "acme/ju dge", "acme/x.git"])

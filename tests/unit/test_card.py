@@ -111,11 +111,12 @@ def test_a_file_that_is_damaged_does_not_end_the_card(run, name):
 
 
 def test_validation_is_told_where_there_is_some(run):
+    change(run / "judge" / "judge.json", validation=[])
     assert "held back" not in write_card(run / "judge", run)
     change(
         run / "judge" / "judge.json",
         validation=[{"step": 50, "student_pearson": 0.5, "teacher_pearson": None, "loss": 1.0}],
-        rate=123.4,
+        exchanges_per_second=123.4,
     )
     text = section(write_card(run / "judge", run), "Training")
     assert "0.50 without the reference (student), – with it (teacher)" in text
