@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, cast
 from selfj.backends import resolve_model
 from selfj.errors import ArtefactError, ConfigError
 from selfj.files import read_json
-from selfj.judge import read_judge
+from selfj.judge import ENCODERS, read_judge
 from selfj.records import INSTRUCTIONS, LABELS, RESPONSES, SPLITS, Instruction
 from selfj.report import Report
 from selfj.report.text import inline, known, markdown, number, percent, plain
@@ -332,7 +332,7 @@ def _is_of(judge: Mapping[str, Any], folder: Path, run: Path) -> bool:
 
 
 def _is_encoder(judge: Mapping[str, Any]) -> bool:
-    return bool(judge["kind"] == "encoder")
+    return judge["kind"] in ENCODERS
 
 
 def _is_whole(judge: Mapping[str, Any]) -> bool:

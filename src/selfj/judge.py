@@ -16,6 +16,8 @@ from selfj.settings import Config, HttpBackend, TransformersBackend, VllmBackend
 
 JUDGE_VERSION = "judge/1"
 GENERAL = "general"
+ENCODERS = ("encoder", "cross-encoder")
+"""Kinds of judges that need no language model."""
 """Names the judge that ships with the package."""
 _GENERAL_FOLDER = Path(__file__).with_name("general") / "model"
 _LEVELS = np.arange(10.0)

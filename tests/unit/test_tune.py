@@ -111,7 +111,7 @@ def toy():
 def learn(folder, key="key", progress=None, **changes):
     pupil = toy()
     learning = LEARNING.model_copy(update=changes)
-    done, model = train(pupil, learning, SCHEDULE, folder, key, progress or Quiet(), name="judge")
+    done, model = train(pupil, learning, SCHEDULE, folder, key, progress or Quiet())
     return done, weights_digest(model.named_parameters())
 
 
@@ -192,7 +192,7 @@ def test_what_is_held_back_is_never_learned_from(tmp_path):
             seen.extend(rows.tolist())
         return pupil.read(model, rows)
 
-    train(replace(pupil, read=read), LEARNING, SCHEDULE, tmp_path, "key", Quiet(), name="judge")
+    train(replace(pupil, read=read), LEARNING, SCHEDULE, tmp_path, "key", Quiet())
     assert sorted(seen) == sorted(list(range(HELD, ROWS)) * 3)
 
 
@@ -210,10 +210,10 @@ def test_passes_hold_every_row_once_and_as_many_for_each_process():
 def test_how_exchanges_are_divided_changes_rounding_alone(tmp_path):
     pupil = toy()
     pupil.model[1].p = 0.0
-    train(pupil, LEARNING, SCHEDULE, tmp_path / "a", "key", Quiet(), name="judge")
+    train(pupil, LEARNING, SCHEDULE, tmp_path / "a", "key", Quiet())
     other = toy()
     other.model[1].p = 0.0
-    train(other, LEARNING, replace(SCHEDULE, micro_tokens=1000), tmp_path / "b", "key", Quiet(), name="judge")
+    train(other, LEARNING, replace(SCHEDULE, micro_tokens=1000), tmp_path / "b", "key", Quiet())
     for one, two in zip(pupil.model.parameters(), other.model.parameters(), strict=True):
         torch.testing.assert_close(one, two, atol=1e-4, rtol=1e-3)
 

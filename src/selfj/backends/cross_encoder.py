@@ -1,6 +1,5 @@
 """Judges that read instruction, reference and response together with MiniLM; see `docs/design/encoder.md`."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from selfj.backends.base import Embedder, JudgeInput, LevelReading
 from selfj.backends.batching import Batch, aligned, plan
-from selfj.backends.encoder import HEAD_FILE, Head, clean, load_minilm, read_head
+from selfj.backends.encoder import HEAD_FILE, Head, clean, load_minilm, read_head, read_levels, text_vectors
+from selfj.backends.loading import quiet_peft
 from selfj.backends.overlap import OVERLAP_FEATURES, nearest_alternative, overlap_features
 from selfj.errors import ArtefactError
 from selfj.files import file_digest
@@ -25,7 +25,6 @@ ADAPTER_FILE = "adapter_model.safetensors"
 BODY_FILE = "body.safetensors"
 FORMAT = "selfj-cross-encoder/1"
 COSINES = 3
-_HEAD_ROWS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +138,8 @@ def plain_features(embedder: Embedder, inputs: Sequence[JudgeInput]) -> npt.NDAr
     The cosines are those of instruction and response, reference and response, and instruction and reference; the
     last two are 0 without a reference.
     """
-    texts = [text for x in inputs for text in (x.instruction, x.response, x.reference or "")]
-    distinct = list(dict.fromkeys(texts))
-    place = {text: row for row, text in enumerate(distinct)}
-    vectors = embedder.embed(distinct or [""])
-    columns = np.array([place[text] for text in texts], dtype=np.int64).reshape(-1, 3)
-    q, a, r = (vectors[columns[:, column]] for column in range(3))
-    has = np.array([x.reference is not None for x in inputs], dtype=np.float32)
-    cosines = [(q * a).sum(axis=1), (r * a).sum(axis=1) * has, (q * r).sum(axis=1) * has]
+    q, a, r = text_vectors(embedder, inputs)
+    cosines = [(q * a).sum(axis=1), (r * a).sum(axis=1), (q * r).sum(axis=1)]
     return np.concatenate([np.stack(cosines, axis=1), overlap_features(inputs)], axis=1).astype(np.float32)
 
 
@@ -203,16 +196,9 @@ class CrossEncoderReader:
         seen = nearest(inputs)
         rows = [self._rows.of(exchange) for exchange in seen]
         plain = plain_features(self._embedder, seen)
-        features = torch.from_numpy(np.concatenate([self._vectors(rows), plain], axis=1))
-        found = []
-        with torch.inference_mode():
-            for start in range(0, len(inputs), _HEAD_ROWS):
-                part = features[start : start + _HEAD_ROWS]
-                # Always as many rows, so that a row's result does not depend on their number.
-                full = torch.nn.functional.pad(part, (0, 0, 0, _HEAD_ROWS - len(part)))
-                found.append(torch.softmax(self._head(full).double(), dim=1)[: len(part)].numpy())
+        probabilities = read_levels(self._head, np.concatenate([self._vectors(rows), plain], axis=1))
         cut = tuple(row.truncated for row in rows)
-        return LevelReading(np.concatenate(found), np.ones(len(inputs)), (None,) * len(inputs), cut)
+        return LevelReading(probabilities, np.ones(len(inputs)), (None,) * len(inputs), cut)
 
     def _vectors(self, rows: Sequence[Row]) -> npt.NDArray[np.float32]:
         vectors = np.zeros((len(rows), 2 * self._width), dtype=np.float32)
@@ -239,9 +225,7 @@ def tuned_body(model: Any, folder: Path) -> tuple[str, Any]:
             return BODY_FILE, model
         if not (folder / ADAPTER_FILE).is_file():
             raise ArtefactError(f"Expected {ADAPTER_FILE} or {BODY_FILE} of a cross-encoder judge in {folder}.")
-        with warnings.catch_warnings():
-            # PEFT reads a property that transformers has deprecated; no user can do anything about it.
-            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+        with quiet_peft():
             merged: Any = PeftModel.from_pretrained(model, folder).merge_and_unload()
     except (OSError, KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         raise ArtefactError(f"{folder} does not hold the weights of a cross-encoder judge: {error}.") from error

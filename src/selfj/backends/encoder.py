@@ -191,19 +191,34 @@ class EncoderReader:
 
     def read(self, inputs: Sequence[JudgeInput]) -> LevelReading:
         """Read the level probabilities; no input fails."""
-        features = torch.from_numpy(exchange_features(self._embedder, inputs))
-        rows = []
-        with torch.inference_mode():
-            for start in range(0, len(inputs), _HEAD_ROWS):
-                part = features[start : start + _HEAD_ROWS]
-                # Always as many rows, so that a row's result does not depend on their number.
-                full = torch.nn.functional.pad(part, (0, 0, 0, _HEAD_ROWS - len(part)))
-                rows.append(torch.softmax(self._head(full).double(), dim=1)[: len(part)].numpy())
-        probabilities = np.concatenate(rows) if rows else np.zeros((0, len(LEVELS)))
+        probabilities = read_levels(self._head, exchange_features(self._embedder, inputs))
         texts = [text for x in inputs for text in (x.instruction, x.response, x.reference or "")]
         exceeds = self._embedder.exceeds(texts)
         cut = tuple(any(exceeds[start : start + 3]) for start in range(0, len(texts), 3))
         return LevelReading(probabilities, np.ones(len(inputs)), (None,) * len(inputs), cut)
+
+
+def read_levels(head: Head, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Level probabilities of n rows of features, shape (n, 10)."""
+    rows = [np.zeros((0, len(LEVELS)))]
+    with torch.inference_mode():
+        for start in range(0, len(features), _HEAD_ROWS):
+            part = torch.from_numpy(features[start : start + _HEAD_ROWS])
+            # Always as many rows, so that a row's result does not depend on their number.
+            full = torch.nn.functional.pad(part, (0, 0, 0, _HEAD_ROWS - len(part)))
+            rows.append(torch.softmax(head(full).double(), dim=1)[: len(part)].numpy())
+    return np.concatenate(rows)
+
+
+def text_vectors(embedder: Embedder, inputs: Sequence[JudgeInput]) -> list[npt.NDArray[np.float32]]:
+    """Vectors of the instructions, responses and references of n exchanges, each (n, d); zeros where none is."""
+    has = np.array([[x.reference is not None] for x in inputs], dtype=np.float32).reshape(-1, 1)
+    texts = [text for x in inputs for text in (x.instruction, x.response, x.reference or "")]
+    distinct = list(dict.fromkeys(texts))
+    place = {text: row for row, text in enumerate(distinct)}
+    vectors = embedder.embed(distinct or [""])
+    columns = np.array([place[text] for text in texts], dtype=np.int64).reshape(-1, 3)
+    return [vectors[columns[:, 0]], vectors[columns[:, 1]], vectors[columns[:, 2]] * has]
 
 
 def exchange_features(embedder: Embedder, inputs: Sequence[JudgeInput]) -> npt.NDArray[np.float32]:
@@ -213,13 +228,7 @@ def exchange_features(embedder: Embedder, inputs: Sequence[JudgeInput]) -> npt.N
     r, ra, |r-a|, then q.a, r.a, whether there is a reference, and the response's length in two ways.
     """
     has = np.array([[x.reference is not None] for x in inputs], dtype=np.float32).reshape(-1, 1)
-    texts = [text for x in inputs for text in (x.instruction, x.response, x.reference or "")]
-    distinct = list(dict.fromkeys(texts))
-    place = {text: row for row, text in enumerate(distinct)}
-    vectors = embedder.embed(distinct or [""])
-    columns = np.array([place[text] for text in texts], dtype=np.int64).reshape(-1, 3)
-    q, a, r = (vectors[columns[:, column]] for column in range(3))
-    r = r * has
+    q, a, r = text_vectors(embedder, inputs)
     lengths = np.array([len(x.response) for x in inputs], dtype=np.float64).reshape(-1, 1)
     dot_q, dot_r = (q * a).sum(axis=1, keepdims=True), (r * a).sum(axis=1, keepdims=True)
     long = np.minimum(lengths, _LONG_RESPONSE) / _LONG_RESPONSE

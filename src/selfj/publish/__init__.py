@@ -12,7 +12,7 @@ from typing import Any
 from selfj.card import write_card
 from selfj.errors import ArtefactError, ConfigError, MissingDependency
 from selfj.files import write_text
-from selfj.judge import read_judge
+from selfj.judge import ENCODERS, read_judge
 from selfj.publish.files import Sending, select
 from selfj.publish.vocabulary import Vocabulary, read_vocabulary
 
@@ -143,9 +143,9 @@ def _check(
     wanted = [option for option, path in (("--merge", out), ("--gguf", file)) if path is not None]
     if dry_run and (push is None or wanted):
         raise ConfigError("--dry-run says what --push would send: it needs --push, and neither --merge nor --gguf.")
-    if wanted and manifest["kind"] == "encoder":
+    if wanted and manifest["kind"] in ENCODERS:
         raise ConfigError(
-            f"The judge in {folder} is a head over a text encoder, and {' and '.join(wanted)} needs a causal language "
+            f"The judge in {folder} is over a text encoder, and {' and '.join(wanted)} needs a causal language "
             "model. Its folder is all there is of it: copy it, or send it with --push."
         )
     if out is not None and (out.is_file() or (out.is_dir() and any(out.iterdir()))):

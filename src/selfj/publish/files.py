@@ -8,7 +8,7 @@ from selfj.errors import ArtefactError
 from selfj.files import read_json
 
 _NAMES = re.compile(
-    r"README\.md|judge\.json|head\.safetensors"
+    r"README\.md|judge\.json|(head|body)\.safetensors"
     r"|adapter_config\.json|adapter_model\.safetensors"
     r"|config\.json|generation_config\.json|model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json"
     r"|(tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\.json|tokenizer\.model|merges\.txt"

@@ -3,19 +3,20 @@
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from selfj import backends
+from selfj.card import write_card
 from selfj.errors import ArtefactError, ConfigError
 from selfj.exchanges import Exchange, load_exchanges
-from selfj.files import explained, replace_folder, write_json, write_text
+from selfj.files import explained, first_process, replace_folder, write_json, write_text
 from selfj.judge import JUDGE_VERSION, judge_backend, read_judge
 from selfj.label import TOP
 from selfj.progress import Progress, Quiet
 from selfj.records import LABELS, Label, content_id
 from selfj.settings import CausalTuning, Config
 from selfj.store import check_lineage, open_artefact, versions
-from selfj.tune import Example, Tuned, is_main, meet
+from selfj.tune import Example, Tuned, meet
 from selfj.tune import tune as train
 
 _SPEED_ONLY = ("checkpoint_steps", "trackers")
@@ -69,23 +70,24 @@ def _tune_one(
     base_digest = backends.model_digest(base) if causal else ""
     key = content_id(JUDGE_VERSION, settings, digest, base_digest, config.seed)
     # Several processes that learn together must find the same, so the first alone changes anything, and all meet after.
-    progress = progress if is_main() else Quiet()
+    progress = progress if first_process() else Quiet()
+    # In this order, so that a process that looks while the first renames finds one of the two.
+    if not force and _key(partial) == key:
+        # A kill came between the last write and the rename.
+        if first_process():
+            _finish(config, partial, folder)
+        return
     if not force and _key(folder) == key:
         progress.note(f"{folder.name}: up to date")
         return
-    if not force and _key(partial) == key:
-        # A kill came between the last write and the rename.
-        if is_main():
-            replace_folder(partial, folder)
-        return
-    if is_main():
+    if first_process():
         if force:
             shutil.rmtree(partial, ignore_errors=True)
         with explained(partial):
             partial.mkdir(parents=True, exist_ok=True)
     examples = [_example(exchange, labels[exchange.id], quality) for exchange in rows]
     tuned = train(config, examples, partial, key, progress)
-    if is_main():
+    if first_process():
         manifest = {
             "version": JUDGE_VERSION,
             "key": key,
@@ -108,11 +110,15 @@ def _tune_one(
             "losses": tuned.losses,
             "validation": tuned.validation,
         }
-        write_text(partial / "README.md", _card(manifest, tuned))
         write_json(partial / "judge.json", manifest)
-        replace_folder(partial, folder)
+        _finish(config, partial, folder)
         progress.finish(_summary(tuned))
     meet()
+
+
+def _finish(config: Config, partial: Path, folder: Path) -> None:
+    write_text(partial / "README.md", write_card(partial, config.path))
+    replace_folder(partial, folder)
 
 
 def _summary(tuned: Tuned) -> str:
@@ -145,25 +151,3 @@ def _example(exchange: Exchange, label: Label, quality: Quality) -> Example:
         student=exchange.judge_input(with_reference=False),
         quality=value,
     )
-
-
-def _card(manifest: dict[str, Any], tuned: Tuned) -> str:
-    last = tuned.losses[-1]
-    parts = ", ".join(f"{name} {value:.3f}" for name, value in last.items() if name != "total")
-    return f"""# A judge made by selfj
-
-Reads an exchange and gives a score from 0 to 9, with or without a reference.
-
-| | |
-|---|---|
-| family | {manifest["kind"]} |
-| base | {manifest["base"]} |
-| learned from | {manifest["rows"]} exchanges labelled by `{manifest["label"]}`, no human labels |
-| left out as too long | {tuned.skipped} |
-| seed | {manifest["seed"]} |
-| last loss | {last["total"]:.3f} ({parts}) |
-| digest | {manifest["digest"]} |
-
-It knows the model whose answers it learned from, and the kind of instruction that it saw. Calibrate a threshold on
-exchanges like those that it will meet before acting on its scores.
-"""

@@ -107,11 +107,6 @@ def held_back(examples: Sequence[Example], share: float) -> npt.NDArray[np.int64
     return np.array(sorted(order[:wanted]), dtype=np.int64)
 
 
-def is_main() -> bool:
-    """Whether this process, of those that were launched together, is the one that writes and speaks."""
-    return os.environ.get("RANK", "0") == "0"
-
-
 def meet() -> None:
     """Wait for the other processes of a launch, where there are any."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:

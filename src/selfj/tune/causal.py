@@ -20,6 +20,7 @@ from selfj.errors import ConfigError, MissingDependency
 from selfj.judge import tuning_backend
 from selfj.progress import Progress
 from selfj.settings import Config, FullTuning, LoraTuning, TransformersBackend
+from selfj.sft_settings import SftLora
 from selfj.tune import Example, Tuned
 from selfj.tune.loop import Pupil, Reads, forget, train, weights_digest
 from selfj.tune.loss import level_targets
@@ -52,14 +53,18 @@ def tune_causal(
         progress: Told of every step.
     """
     settings = tuning_backend(config, method.base)
-    settings = settings.model_copy(update={"max_length": method.max_length, **_precision(method, settings)})
+    # Weights that learn are kept in float32; those under an adapter as they are read.
+    precision = {"dtype": "float32"} if isinstance(method, FullTuning) else {}
+    settings = settings.model_copy(update={"max_length": method.max_length, **precision})
     accelerator = Accelerator(cpu=settings.device == "cpu") if int(os.environ.get("WORLD_SIZE", "1")) > 1 else None
     if accelerator is not None:
         settings = settings.model_copy(update={"device": str(accelerator.device)})
-    base, tokenizer = load_model(settings, loading=_quantisation(method, settings))
+    device = device_of(settings.device)
+    loading = quantisation(method.quantised, device) if isinstance(method, LoraTuning) else {}
+    base, tokenizer = load_model(settings, loading={**loading, "device_map": {"": device}} if loading else None)
     prompts = Prompts(tokenizer, method.template)
     pairs = _Pairs(prompts, examples, method.max_length)
-    device: torch.device = base.device
+    device = base.device
     read = _reader(base, pairs, tokenizer.pad_token_id or 0, device, _autocast(method, device))
     model = _prepared(base, method, config.seed)
     model.train()
@@ -84,8 +89,7 @@ def tune_causal(
         validation=tried if len(tried) else None,
         accelerator=accelerator,
     )
-    name = folder.name.strip(".").split(".")[0]
-    done, model = train(pupil, method, schedule, folder, key, progress, name=name)
+    done, model = train(pupil, method, schedule, folder, key, progress)
     digest = _save(accelerator, model, method, settings, tokenizer, folder)
     return Tuned(
         digest=digest,
@@ -141,24 +145,23 @@ def _prepared(base: Any, method: Method, seed: int) -> Any:
         checkpoint_layers(base)
     if isinstance(method, FullTuning):
         return base.requires_grad_(True)
+    return add_adapter(base, method)
+
+
+def add_adapter(base: Any, method: LoraTuning | SftLora) -> Any:
+    """Put a new LoRA adapter, which alone learns, on a base; its start is drawn from torch's random state."""
     if method.quantised != "none":
-        base = prepare_model_for_kbit_training(base, use_gradient_checkpointing=method.gradient_checkpointing)
+        base = prepare_model_for_kbit_training(base, use_gradient_checkpointing=False)
+    config = LoraConfig(
+        r=method.r,
+        lora_alpha=method.alpha,
+        lora_dropout=method.dropout,
+        target_modules=list(method.target_modules),
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
     with quiet_peft():
-        model = get_peft_model(
-            base,
-            LoraConfig(
-                r=method.r,
-                lora_alpha=method.alpha,
-                lora_dropout=method.dropout,
-                target_modules=list(method.target_modules),
-                bias="none",
-                task_type="CAUSAL_LM",
-            ),
-        )
-    if method.gradient_checkpointing:
-        # What goes into the layers would otherwise need no gradient, and theirs would be lost.
-        model.enable_input_require_grads()
-    return model
+        return get_peft_model(base, config)
 
 
 def checkpoint_layers(model: Any) -> None:
@@ -170,43 +173,38 @@ def checkpoint_layers(model: Any) -> None:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
 
-def _precision(method: Method, settings: TransformersBackend) -> dict[str, str]:
-    """Weights that learn are kept in float32; those under an adapter as they are read."""
-    return {"dtype": "float32"} if isinstance(method, FullTuning) else {}
-
-
 def _autocast(method: Method, device: torch.device) -> Callable[[], AbstractContextManager[None]]:
     if isinstance(method, FullTuning) and device.type == "cuda":
         return lambda: torch.autocast("cuda", dtype=torch.bfloat16)
     return nullcontext
 
 
-def _quantisation(method: Method, settings: TransformersBackend) -> dict[str, Any]:
+def quantisation(quantised: str, device: torch.device) -> dict[str, Any]:
     """Further arguments for loading a base in 8 or 4 bits.
+
+    Args:
+        quantised: `none`, `int8` or `int4`.
+        device: Where the base will be.
 
     Raises:
         MissingDependency: bitsandbytes is not installed.
     """
-    if isinstance(method, FullTuning) or method.quantised == "none":
+    if quantised == "none":
         return {}
     if importlib.util.find_spec("bitsandbytes") is None:
-        raise MissingDependency(
-            f"tune.method.quantised = {method.quantised!r} needs bitsandbytes: pip install 'selfj[gpu]'."
-        )
-    device = device_of(settings.device)
+        raise MissingDependency(f"quantised = {quantised!r} needs bitsandbytes: pip install 'selfj[gpu]'.")
+    if quantised == "int8":
+        return {"quantization_config": BitsAndBytesConfig(load_in_8bit=True)}
     compute = torch.bfloat16 if device.type == "cuda" else torch.float32
-    if method.quantised == "int8":
-        config = BitsAndBytesConfig(load_in_8bit=True)
-    else:
-        config = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=compute,
-            # Stored so that several processes can share one base.
-            bnb_4bit_quant_storage=compute,
-        )
-    return {"quantization_config": config, "device_map": {"": device}}
+    config = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=compute,
+        # FSDP shares out tensors of one type only.
+        bnb_4bit_quant_storage=compute,
+    )
+    return {"quantization_config": config}
 
 
 def _save(

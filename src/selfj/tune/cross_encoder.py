@@ -96,7 +96,7 @@ def tune_cross_encoder(
         qualities=[example.quality for example in examples],
         validation=validation if len(validation) else None,
     )
-    done, _ = train(pupil, method, schedule, folder, key, progress, name=folder.name.strip(".").split(".")[0])
+    done, _ = train(pupil, method, schedule, folder, key, progress)
     trained = [(name, weight) for name, weight in judge.named_parameters() if weight.requires_grad]
     save_head(head, folder / HEAD_FILE, method.max_length)
     if method.update == "full":

@@ -57,7 +57,7 @@ def tune_encoder(
         qualities=qualities,
         validation=validation if len(validation) else None,
     )
-    done, _ = train(pupil, method, schedule, folder, key, progress, name=folder.name.strip(".").split(".")[0])
+    done, _ = train(pupil, method, schedule, folder, key, progress)
     weights = {name: weight.detach().contiguous() for name, weight in head.named_parameters()}
     save_file(weights, folder / "head.safetensors")
     forget(folder)

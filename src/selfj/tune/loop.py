@@ -52,7 +52,7 @@ class Pupil:
 
 
 def train(
-    pupil: Pupil, learning: Learning, schedule: Schedule, folder: Path, key: str, progress: Progress, *, name: str
+    pupil: Pupil, learning: Learning, schedule: Schedule, folder: Path, key: str, progress: Progress
 ) -> tuple[Progressed, torch.nn.Module]:
     """Train, and return what was measured and the model; goes on from a checkpoint of the same work.
 
@@ -66,13 +66,13 @@ def train(
         folder: Where the checkpoint lies; trackers write beside it.
         key: Names the work.
         progress: Told of every step.
-        name: Shown as the name of the work.
 
     Raises:
         Stopped: The system asked the process to end.
         StaleArtefact: The checkpoint is of another number of processes.
         MissingDependency: A tracker is not installed.
     """
+    name = folder.name.strip(".").partition(".")[0]
     trackers = Trackers(learning.trackers if processes()[0] == 0 else (), folder.parent / "tracking", name)
     weights = [weight for weight in pupil.model.parameters() if weight.requires_grad]
     optimiser: Any = torch.optim.AdamW(weights, lr=schedule.learning_rate, weight_decay=learning.weight_decay)

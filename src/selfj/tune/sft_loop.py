@@ -14,13 +14,11 @@ import numpy as np
 import torch
 from accelerate import PartialState
 from jinja2 import TemplateError
-from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 from safetensors import SafetensorError
 from torch.utils.data import DataLoader
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
-    BitsAndBytesConfig,
     GenerationConfig,
     PrinterCallback,
     Trainer,
@@ -39,7 +37,7 @@ from selfj.judge import tuning_backend
 from selfj.progress import Progress
 from selfj.settings import Config, TransformersBackend
 from selfj.sft_settings import Sft, SftLora
-from selfj.tune.causal import checkpoint_layers
+from selfj.tune.causal import add_adapter, checkpoint_layers, quantisation
 from selfj.tune.sft import Lesson, Taught
 
 _WORK = "work.json"
@@ -82,7 +80,8 @@ def tune_sft(config: Config, lessons: Sequence[Lesson], folder: Path, key: str, 
     if sft.gradient_checkpointing:
         checkpoint_layers(model)
     if isinstance(sft.method, SftLora):
-        model = _adapted(model, sft, config.seed)
+        torch.manual_seed(config.seed)
+        model = add_adapter(model, sft.method)
     caching, model.config.use_cache = model.config.use_cache, False
     last = _last_checkpoint(folder)
     trainer = _Ordered(
@@ -255,7 +254,7 @@ def _load(settings: TransformersBackend, sft: Sft, device: torch.device) -> tupl
     lora = isinstance(sft.method, SftLora)
     # All weights are kept in float32 and computed with in bfloat16: a small step would be rounded away below that.
     auto = torch.bfloat16 if device.type == "cuda" and lora else torch.float32
-    more = _quantisation(sft)
+    more = quantisation(sft.method.quantised, device) if isinstance(sft.method, SftLora) else {}
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
         model = AutoModelForCausalLM.from_pretrained(path, dtype=_DTYPES.get(settings.dtype, auto), **more)
@@ -271,42 +270,6 @@ def _load(settings: TransformersBackend, sft: Sft, device: torch.device) -> tupl
         bos_token_id=own.bos_token_id, eos_token_id=own.eos_token_id, pad_token_id=own.pad_token_id
     )
     return model, tokenizer
-
-
-def _quantisation(sft: Sft) -> dict[str, Any]:
-    kind = sft.method.quantised if isinstance(sft.method, SftLora) else "none"
-    if kind == "none":
-        return {}
-    if kind == "int8":
-        return {"quantization_config": BitsAndBytesConfig(load_in_8bit=True)}
-    return {
-        "quantization_config": BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=torch.bfloat16,
-            # FSDP spreads tensors of one type only.
-            bnb_4bit_quant_storage=torch.bfloat16,
-        )
-    }
-
-
-def _adapted(model: Any, sft: Sft, seed: int) -> Any:
-    method = sft.method
-    assert isinstance(method, SftLora)
-    if method.quantised != "none":
-        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-    adapter = LoraConfig(
-        r=method.r,
-        lora_alpha=method.alpha,
-        lora_dropout=method.dropout,
-        target_modules=list(method.target_modules),
-        bias="none",
-        task_type="CAUSAL_LM",
-    )
-    torch.manual_seed(seed)
-    with quiet_peft():
-        return get_peft_model(model, adapter)
 
 
 def _longest(model: Any, sft: Sft) -> int:
