@@ -4,7 +4,7 @@ import pytest
 from selfj.backends.base import JudgeInput
 from selfj.backends.overlap import OVERLAP_FEATURES, nearest_alternative, overlap_features, words
 
-HAS, HOLDS, HELD, RECALL, PRECISION, NEW, NUMBERS, STRANGE, LONGER, AGREES, LENGTH, SPELLED, LAST = range(11, 24)
+HAS, HOLDS, HELD, RECALL, PRECISION, NEW, NUMBERS, STRANGE, LONGER, AGREES, LENGTH, SPELLED, LAST = range(17, 30)
 
 
 def features(instruction, response, reference=None):
@@ -81,4 +81,11 @@ def test_damage_shows():
     assert looped[2] < 0.5 < whole[2]
     assert looped[3] > 0.5 > whole[3]
     assert features("Tell me.", "...")[8] == 1
+    signs = slice(11, 17)
+    assert features("", "We saw the house. It was red (and old).")[signs].tolist() == [0] * 6
+    assert features("", "We saw the house, which was (as far as I know) the")[11] == 1
+    assert features("", "the of is red. we house to the saw")[[12, 14]].min() > 0
+    assert features("", "wrdkls hsuoeai strngths")[13] == 1
+    assert features("", "print(1")[15] == 1
+    assert features("", "One. One. One. Two.")[16] == 0.5
     assert np.isfinite(features("", "", "")).all()

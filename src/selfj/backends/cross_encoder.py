@@ -133,7 +133,7 @@ def nearest(inputs: Sequence[JudgeInput]) -> list[JudgeInput]:
 
 
 def plain_features(embedder: Embedder, inputs: Sequence[JudgeInput]) -> npt.NDArray[np.float32]:
-    """What the head sees beside the vectors, shape (n, 27): cosines of the texts' own vectors, and `overlap_features`.
+    """What the head sees beside the vectors, shape (n, 33): cosines of the texts' own vectors, and `overlap_features`.
 
     The cosines are those of instruction and response, reference and response, and instruction and reference; the
     last two are 0 without a reference.

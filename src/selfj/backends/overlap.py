@@ -3,6 +3,7 @@
 These few numbers go into the head of a cross-encoder judge beside what it reads. They know nothing of meaning.
 """
 
+import itertools
 import math
 import re
 import unicodedata
@@ -13,7 +14,8 @@ import numpy.typing as npt
 
 from selfj.backends.base import JudgeInput
 
-OVERLAP_FEATURES = 24
+OVERLAP_FEATURES = 30
+_ALONE = 17
 _WORD = re.compile(r"[^\W_]+")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _ARTICLES = frozenset(("a", "an", "the"))
@@ -22,6 +24,11 @@ _COUNTED = (
     "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
 )  # fmt: skip
 _NUMERALS = {word: str(number) for number, word in enumerate(_COUNTED)}
+_LINKING = frozenset((
+    "a", "an", "the", "of", "to", "in", "on", "at", "by", "for", "with", "from", "and", "or", "but", "as", "is", "are",
+    "was", "were", "be", "that", "which", "this", "these", "its", "their",
+))  # fmt: skip
+_UNSPEAKABLE = re.compile(r"[^aeiouy]{5}|^[^aeiouy]+$|[aeiou]{4}")
 _VERDICTS = frozenset(("yes", "no", "true", "false"))
 _ENDS = frozenset(".!?:;)]}\"'`’”»>。！？")
 _MOST_ALTERNATIVES = 64
@@ -64,13 +71,13 @@ def nearest_alternative(response: str, reference: str) -> str:
 
 
 def overlap_features(inputs: Sequence[JudgeInput]) -> npt.NDArray[np.float32]:
-    """Numbers about each exchange, about -1 to 1, shape (n, 24); the last 13 are zeros without a reference."""
+    """Numbers about each exchange, about -1 to 1, shape (n, 30); the last 13 are zeros without a reference."""
     rows = np.zeros((len(inputs), OVERLAP_FEATURES), dtype=np.float32)
     for row, exchange in zip(rows, inputs, strict=True):
         asked, said = words(exchange.instruction), words(exchange.response)
-        row[:11] = _alone(exchange.response, asked, said)
+        row[:_ALONE] = _alone(exchange.response, asked, said)
         if exchange.reference is not None:
-            row[11:] = _compared(exchange, asked, said)
+            row[_ALONE:] = _compared(exchange, asked, said)
     return rows
 
 
@@ -89,6 +96,27 @@ def _alone(response: str, asked: list[str], said: list[str]) -> list[float]:
         float(not said),
         min(20.0, sum(map(len, said)) / max(1, len(said))) / 10,
         float(text[:1].isupper() or text[:1].isdigit()),
+        *_order(text),
+    ]
+
+
+def _order(text: str) -> list[float]:
+    """Signs of a text that was cut or shuffled, each in [0, 1]."""
+    pieces = text.split()
+    plain = [piece.strip("\"'().,;:!?").lower() for piece in pieces]
+    linking = [word in _LINKING for word in plain]
+    pairs = max(1, len(pieces) - 1)
+    long = [word for word in plain if len(word) > 3 and word.isascii() and word.isalpha()]
+    lines = [line.strip() for line in re.split(r"[\n.!?]+", text) if line.strip()]
+    stops = [place for place, piece in enumerate(pieces[:-1]) if piece[-1] in ".!?"]
+    unclosed = text.count("(") != text.count(")") or text.count("[") != text.count("]") or text.count("`") % 2 == 1
+    return [
+        float(bool(linking) and (linking[-1] or pieces[-1][-1] in ",-(")),
+        sum(one and other for one, other in itertools.pairwise(linking)) / pairs,
+        sum(bool(_UNSPEAKABLE.search(word)) for word in long) / max(1, len(long)),
+        sum(pieces[place + 1][:1].islower() for place in stops) / max(1, len(stops)),
+        float(unclosed),
+        1 - len(set(lines)) / len(lines) if lines else 0.0,
     ]
 
 

@@ -42,7 +42,7 @@ METHOD = CrossEncoderTuning(
 )
 TRAINING_LENGTH = 128
 """Exchanges are shorter while training, for time; the judge then reads up to `METHOD.max_length` tokens."""
-EXCHANGES = 8_000
+EXCHANGES = 12_000
 
 
 def train(
@@ -115,8 +115,11 @@ Reads an instruction, a response and, where there is one, a reference, and gives
 
 ## What it can tell
 
-* Without a reference: whether a response is there, on the subject, whole, in order and no refusal.
-* With a reference: also whether a short answer agrees with it, mostly by words and likeness.
+* With a reference: whether a response is there, on the subject, whole, in order and no refusal (AUROC 0.98 on damage made by
+  the rules of its training, on texts it had not seen), and whether a short answer agrees with the reference (0.95 to 0.98
+  against human verdicts on three systems' answers).
+* Without a reference: the same damage at 0.925 on the whole. Empty and repeated responses are told nearly always (above 0.99),
+  off-topic ones and refusals mostly (0.93), those **cut short or out of order often not** (0.82).
 
 ## What it cannot do
 
@@ -144,7 +147,7 @@ Texts came from these sources, whose stated licence allows it (rows available; a
 Rows that an evaluation set also asks were left out, and one of ten for measuring. `gpteacher_roleplay` was written by
 GPT-4 and published under MIT. The licences of the texts are those of their makers; the weights are Apache-2.0.
 
-Measured in `docs/results/README.md` of the project, with `python -m benchmarks.encoder`.
+All figures, with intervals, are in `docs/results/README.md` of the project, from `python -m benchmarks.encoder`.
 
 Digest: `{digest}`
 """
