@@ -60,8 +60,21 @@ class Killed(Quiet):
 class Counted(Quiet):
     started: tuple = ()
 
+    def __init__(self):
+        self.losses = []
+
     def start(self, stage, total, done=0):
         self.started = (stage, total, done)
+
+    def tell(self, values):
+        self.losses.append(values["loss"])
+
+
+def test_every_step_tells_its_loss():
+    told = Counted()
+    pipeline.sft(config(FULL), progress=told)
+    assert len(told.losses) == told.started[1]
+    assert told.losses[-1] < told.losses[0]
 
 
 @pytest.mark.parametrize("method", [FULL, LORA], ids=["full", "lora"])
