@@ -16,9 +16,9 @@ from selfj.settings import Config, HttpBackend, TransformersBackend, VllmBackend
 
 JUDGE_VERSION = "judge/1"
 GENERAL = "general"
+"""Names the judge that ships with the package."""
 ENCODERS = ("encoder", "cross-encoder")
 """Kinds of judges that need no language model."""
-"""Names the judge that ships with the package."""
 _GENERAL_FOLDER = Path(__file__).with_name("general") / "model"
 _LEVELS = np.arange(10.0)
 
@@ -173,7 +173,7 @@ def _tuned_judge(folder: Path, config: Config, template: str | None) -> Judge:
         )
     mass, digest = config.score.min_label_mass, str(manifest["digest"])
     name = f"{manifest['kind']} {digest[:12]}"
-    if manifest["kind"] in ("encoder", "cross-encoder"):
+    if manifest["kind"] in ENCODERS:
         engine = getattr(config.embedder, "engine", "torch")
         name = name if engine == "torch" else f"{name} ({engine})"
         if manifest["kind"] == "cross-encoder":

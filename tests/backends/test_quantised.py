@@ -1,6 +1,7 @@
 """The encoder in 8-bit integers; `make test` installs what it needs."""
 
 import json
+import subprocess
 import sys
 
 import numpy as np
@@ -92,3 +93,18 @@ def test_nothing_is_reported_to_anyone():
 
 def test_the_calibration_text_is_what_the_world_draws():
     assert [json.loads(line) for line in CALIBRATION.read_text().splitlines()] == calibration_texts()
+
+
+def test_a_signal_is_handled_after_models_have_come_and_gone(embedder):
+    code = """
+import os, signal
+from selfj import backends
+from selfj.settings import MiniLM
+first, second = (backends.embedder(MiniLM(engine="openvino")) for _ in range(2))
+del first
+del second
+signal.signal(signal.SIGTERM, lambda *_: print("handled"))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr

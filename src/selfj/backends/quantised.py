@@ -5,6 +5,7 @@ user's cache folder, whole or not at all, under a name that follows from weights
 """
 
 import contextlib
+import functools
 import io
 import json
 import logging
@@ -118,7 +119,17 @@ def _compiled(name: str, module: torch.nn.Module, samples: Iterable[dict[str, np
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
     }
-    return openvino.Core().compile_model(str(folder / "model.xml"), "CPU", settings)
+    return _core().compile_model(str(folder / "model.xml"), "CPU", settings)
+
+
+@functools.cache
+def _core() -> Any:
+    """The one core of this process, which is never let go.
+
+    A core gives the thread a stack for signal handlers and takes it away when it ends. Two whose lives overlap leave a
+    stack that is gone, and the next signal, such as an interrupt from the keyboard, ends the process.
+    """
+    return openvino.Core()
 
 
 def _texts() -> list[str]:
