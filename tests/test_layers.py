@@ -19,13 +19,16 @@ LAYERS = [
     ["tune", "report"],
     ["gold", "evaluation", "card", "general"],
     ["stages", "assistant", "doctor", "judging", "publish"],
+    ["ranking", "comparison", "grading", "audit"],
     ["pipeline", "foresight"],
     ["terminal", "cli"],
 ]
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 # These resolve names to modules, so they alone may import inside a function.
-LOADERS = {"backends/__init__.py", "tune/__init__.py", "tune/sft.py", "publish/__init__.py", "foresight.py", "cli.py"}
+LOADERS = {"backends/__init__.py", "tune/__init__.py", "tune/sft.py", "publish/__init__.py", "foresight.py"}
+LOADERS |= {f"cli/{name}.py" for name in ("__init__", "stages", "judging", "publishing")}
 FAMILIES = {"general", "backends", "tune", "collect", "world", "report", "judging", "publish"}
+FAMILIES |= {"ranking", "comparison", "grading", "audit", "cli"}
 # Packages that no module may load just because selfj was imported.
 HEAVY = {"torch", "transformers", "peft", "safetensors", "tokenizers"}
 HEAVY |= {"accelerate", "gguf", "huggingface_hub", "vllm", "openvino", "nncf"}

@@ -4,7 +4,6 @@ import copy
 import json
 import re
 from html.parser import HTMLParser
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -471,9 +470,8 @@ def test_fold_pools_the_smallest_groups() -> None:
 
 
 def test_svg_follows_the_colours_of_the_page() -> None:
-    template = files("selfj.report").joinpath(page.TEMPLATE).read_text("utf-8")
     for name in figures.PALETTE:
-        assert len(re.findall(rf"--{name}: #", template)) == 2, f"--{name} needs a light and a dark value"
+        assert len(re.findall(rf"--{name}: #", page.style())) == 2, f"--{name} needs a light and a dark value"
     svg = figures.to_svg(figures.risk_coverage(make_report()), label="a <b>")
     assert 'aria-label="a &lt;b&gt;"' in svg
     assert "var(--judge" in svg

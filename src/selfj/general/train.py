@@ -115,11 +115,11 @@ Reads an instruction, a response and, where there is one, a reference, and gives
 
 ## What it can tell
 
-* With a reference: whether a response is there, on the subject, whole, in order and no refusal (AUROC 0.98 on damage made by
-  the rules of its training, on texts it had not seen), and whether a short answer agrees with the reference (0.95 to 0.98
-  against human verdicts on three systems' answers).
-* Without a reference: the same damage at 0.925 on the whole. Empty and repeated responses are told nearly always (above 0.99),
-  off-topic ones and refusals mostly (0.93), those **cut short or out of order often not** (0.82).
+* With a reference: whether a response is there, on the subject, whole, in order and no refusal (AUROC 0.98 on damage
+  made by the rules of its training, on texts it had not seen), and whether a short answer agrees with the reference
+  (0.95 to 0.98 against human verdicts on three systems' answers).
+* Without a reference: the same damage at 0.925 on the whole. Empty and repeated responses are told nearly always (above
+  0.99), off-topic ones and refusals mostly (0.93), those **cut short or out of order often not** (0.82).
 
 ## What it cannot do
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from selfj.report import Example, Report, figures, text, training
 
 TEMPLATE = "page.html"
+STYLE = "style.css"
 
 
 class Drawing(NamedTuple):
@@ -45,6 +46,7 @@ def render(report: Report) -> str:
     environment.filters.update(number=text.number, percent=text.percent, duration=text.duration, tie=_tie)
     template = environment.from_string(files("selfj.report").joinpath(TEMPLATE).read_text("utf-8"))
     page = template.render(
+        style=Markup(style()),
         report=report,
         selective=report["selective"],
         summary=text.summary(report),
@@ -62,6 +64,11 @@ def render(report: Report) -> str:
         undefined=text.UNDEFINED,
     )
     return text.plain(page)
+
+
+def style() -> str:
+    """The style sheet that every page shares."""
+    return files("selfj.report").joinpath(STYLE).read_text("utf-8")
 
 
 def _answer(report: Report) -> dict[str, Any]:
