@@ -10,6 +10,7 @@ import numpy as np
 from selfj import backends
 from selfj import config as configs
 from selfj.backends.base import Embedder, JudgeInput
+from selfj.backends.language import coverage
 from selfj.backends.overlap import words
 from selfj.errors import ConfigError
 from selfj.judge import GENERAL, Judge, load_judge
@@ -59,8 +60,9 @@ def load_scorer(name: str, overrides: Sequence[str] = ()) -> NamedScorer:
     Args:
         name: `length` (characters of the response), `random`, `cosine` (of response and instruction), or the judge
             `general` that ships, the folder of a tuned judge, the folder of a run. With `+reference` at its end it
-            sees the reference: `cosine+reference`, `general+reference`, and `contains+reference`, which asks whether
-            the response holds the reference's words in order.
+            sees the reference: `cosine+reference`, `general+reference`, `contains+reference` (whether the response
+            holds the reference's words in order), `coverage+reference` (the share of its rare words that the response holds,
+            those of the instruction left out) and `overlap+reference` (that share both ways, as a harmonic mean).
         overrides: Settings such as `embedder.engine=openvino`, on top of those of a run.
 
     Raises:
@@ -130,11 +132,25 @@ def _contains(item: JudgeInput) -> float:
     return float(bool(known) and f" {' '.join(known)} " in f" {' '.join(said)} ")
 
 
+def _coverage(item: JudgeInput) -> float:
+    return coverage(item.response, item.reference or "", item.instruction)
+
+
+def _overlap(item: JudgeInput) -> float:
+    held, wanted = _coverage(item), coverage(item.reference or "", item.response, item.instruction)
+    return 2 * held * wanted / (held + wanted) if held and wanted else 0.0
+
+
 _PLAIN: dict[tuple[str, bool], tuple[str, Callable[[JudgeInput], float]]] = {
     ("length", False): ("Length", lambda item: float(len(item.response))),
     ("random", False): ("Random", _random),
     ("contains", True): ("Holds the reference", _contains),
+    ("coverage", True): ("Rare words of the reference held", _coverage),
+    ("overlap", True): ("Rare words shared with the reference", _overlap),
 }
+
+
+_NAMES = [base + REFERENCE for base, reference in _PLAIN if reference]
 
 
 def _cosine(name: str, reference: bool, overrides: Sequence[str]) -> NamedScorer:
@@ -163,8 +179,8 @@ def _judge(name: str, base: str, reference: bool, overrides: Sequence[str]) -> N
     is_run = (folder / "judge" / "judge.json").is_file()
     if not (base == GENERAL or is_run or folder.is_dir()):
         raise ConfigError(
-            f"There is no scorer {name!r}: expected length, random, cosine, contains{REFERENCE}, general, or the "
-            f"folder of a run or of a judge; {REFERENCE} at its end lets it see the reference."
+            f"There is no scorer {name!r}: expected length, random, cosine, {', '.join(_NAMES)}, general, or the folder "
+            f"of a run or of a judge; {REFERENCE} at its end lets it see the reference."
         )
     config = configs.load(str(folder), overrides) if is_run else configs.parse("", overrides)
     judge = load_judge(folder / "judge" if is_run else base, config)
