@@ -61,8 +61,8 @@ def load_scorer(name: str, overrides: Sequence[str] = ()) -> NamedScorer:
         name: `length` (characters of the response), `random`, `cosine` (of response and instruction), or the judge
             `general` that ships, the folder of a tuned judge, the folder of a run. With `+reference` at its end it
             sees the reference: `cosine+reference`, `general+reference`, `contains+reference` (whether the response
-            holds the reference's words in order), `coverage+reference` (the share of its rare words that the response holds,
-            those of the instruction left out) and `overlap+reference` (that share both ways, as a harmonic mean).
+            holds the reference's words in order), `coverage+reference` (the share of its rare words, but for
+            those of the instruction, that the response holds) and `overlap+reference` (that share both ways, as a harmonic mean).
         overrides: Settings such as `embedder.engine=openvino`, on top of those of a run.
 
     Raises:
@@ -179,8 +179,8 @@ def _judge(name: str, base: str, reference: bool, overrides: Sequence[str]) -> N
     is_run = (folder / "judge" / "judge.json").is_file()
     if not (base == GENERAL or is_run or folder.is_dir()):
         raise ConfigError(
-            f"There is no scorer {name!r}: expected length, random, cosine, {', '.join(_NAMES)}, general, or the folder "
-            f"of a run or of a judge; {REFERENCE} at its end lets it see the reference."
+            f"There is no scorer {name!r}: expected length, random, cosine, {', '.join(_NAMES)}, general, or the "
+            f"folder of a run or of a judge; {REFERENCE} at its end lets it see the reference."
         )
     config = configs.load(str(folder), overrides) if is_run else configs.parse("", overrides)
     judge = load_judge(folder / "judge" if is_run else base, config)
