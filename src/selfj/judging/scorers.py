@@ -61,8 +61,9 @@ def load_scorer(name: str, overrides: Sequence[str] = ()) -> NamedScorer:
         name: `length` (characters of the response), `random`, `cosine` (of response and instruction), or the judge
             `general` that ships, the folder of a tuned judge, the folder of a run. With `+reference` at its end it
             sees the reference: `cosine+reference`, `general+reference`, `contains+reference` (whether the response
-            holds the reference's words in order), `coverage+reference` (the share of its rare words, but for
-            those of the instruction, that the response holds) and `overlap+reference` (that share both ways, as a harmonic mean).
+            holds the reference's words in order), `coverage+reference` (the share of its rare words, but for those of
+            the instruction, that the response holds) and `overlap+reference` (that share both ways, as a harmonic
+            mean).
         overrides: Settings such as `embedder.engine=openvino`, on top of those of a run.
 
     Raises:
