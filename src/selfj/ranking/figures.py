@@ -63,25 +63,32 @@ def scatter(ranking: ScorerRanking, column: str, note: str, *, width: int = WIDE
 
 
 def _name(axes: Any, rows: Sequence[RankedModel]) -> None:
-    """Name the models that lie farthest from the common order, as long as names do not run into each other."""
+    """Name the models whose places differ most, where the name runs into no other name and no dot."""
+    axes.autoscale_view()
     by_score = {model.name: place for place, model in enumerate(rows)}
     by_value = sorted(rows, key=lambda model: (-model.value, model.name))
     off = {model.name: by_score[model.name] - place for place, model in enumerate(by_value)}
-    taken: list[tuple[float, float, float]] = []
+    at = {model.name: axes.transData.transform((model.mean.value, model.value)) for model in rows}
+    boxes = [(float(x) - 4, float(x) + 4, float(y)) for x, y in at.values()]
+    named = 0
     for model in sorted(rows, key=lambda model: (-abs(off[model.name]), model.name)):
-        x, y = (float(v) for v in axes.transData.transform((model.mean.value, model.value)))
+        x, y = (float(side) for side in at[model.name])
         text = short(model.name, 26)
-        reach = 6.2 * len(text)
-        left = x + reach + 12 > axes.bbox.x1
-        start = x - reach - 9 if left else x + 9
-        if any(abs(y - b) < 13 and start < end and a < start + reach for a, b, end in taken):
-            continue
-        taken.append((start, y, start + reach))
-        side = "right" if left else "left"
-        place = (-8 if left else 8, 0)
-        look: dict[str, Any] = {"fontsize": 10, "color": MUTED, "va": "center", "ha": side}
-        axes.annotate(text, (model.mean.value, model.value), place, textcoords="offset points", **look)
-        if len(taken) == _MOST_NAMED:
+        reach = 6.0 * len(text)
+        for side, start in (("left", x + 8), ("right", x - 8 - reach)):
+            end = start + reach
+            inside = axes.bbox.x0 < start and end < axes.bbox.x1
+            # Above the line of the dot, so that no interval strikes the name out.
+            above = y + 8
+            if not inside or any(abs(above - c) < 12 and start < b and a < end for a, b, c in boxes):
+                continue
+            boxes.append((start, end, above))
+            place = (5 if side == "left" else -5, 8)
+            look: dict[str, Any] = {"fontsize": 10, "color": MUTED, "va": "center", "ha": side}
+            axes.annotate(text, (model.mean.value, model.value), place, textcoords="offset points", **look)
+            named += 1
+            break
+        if named == _MOST_NAMED:
             return
 
 

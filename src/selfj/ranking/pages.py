@@ -49,8 +49,8 @@ def told_faults(faults: Mapping[tuple[str, str], int], where: Mapping[str, str])
     reasons: dict[str, int] = {}
     for (_, reason), n in faults.items():
         reasons[reason] = reasons.get(reason, 0) + n
-    listed = ", ".join(f"{n:,} {reason} (first at {where[reason]})" for reason, n in sorted(reasons.items()))
-    return (f"{sum(reasons.values()):,} rows were left out: {listed}.",)
+    told = ", ".join(f"{n:,} {reason} (first at {where[reason]})" for reason, n in sorted(reasons.items()))
+    return (f"Rows left out ({sum(reasons.values()):,}): {told}.",)
 
 
 def plain_faults(faults: Mapping[tuple[str, str], int], where: Mapping[str, str]) -> list[dict[str, Any]]:

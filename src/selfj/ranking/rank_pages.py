@@ -117,13 +117,13 @@ def sentences(ranking: Ranking) -> tuple[str, ...]:
     if ranking.board is not None and ranking.match is not None:
         if ranking.match.only_outputs:
             names = ranking.match.only_outputs
-            told.append(f"{len(names):,} models are not on the leaderboard: {listed(names)}.")
+            told.append(f"Not on the leaderboard ({len(names):,}): {listed(names)}.")
         if ranking.match.only_leaderboard:
             names = ranking.match.only_leaderboard
-            told.append(f"{len(names):,} models of the leaderboard have no outputs here: {listed(names)}.")
+            told.append(f"On the leaderboard and without outputs here ({len(names):,}): {listed(names)}.")
         if ranking.board.without:
             names = ranking.board.without
-            told.append(f"{len(names):,} models of the leaderboard have no {ranking.board.column}: {listed(names)}.")
+            told.append(f"On the leaderboard without a {ranking.board.column} ({len(names):,}): {listed(names)}.")
         if len(ranking.match.values) < 2:
             told.append("Fewer than two models are on the leaderboard, so there is no correlation.")
     return tuple(told)

@@ -54,13 +54,13 @@ def sentences(found: Reranking) -> tuple[str, ...]:
     told = [f"{len(found.picks):,} of {found.instructions:,} instructions have a pick by {found.title}."]
     told += [f"For {ties:,} of them several candidates share the highest score; the first is picked."] if ties else []
     if found.unscored:
-        told.append(f"{len(found.unscored):,} instructions have no pick, because no candidate has a score.")
+        told.append(f"Without a pick, because no candidate has a score: {len(found.unscored):,} instructions.")
     if found.reasons:
         told.append(
             f"Candidates without a score: {', '.join(f'{n:,} {reason}' for reason, n in found.reasons.items())}."
         )
     if found.without_gold:
-        told.append(f"{found.without_gold:,} candidates have no number as {found.gold}, and are in no mean.")
+        told.append(f"Candidates without a number as {found.gold}, which are in no mean: {found.without_gold:,}.")
     judge = next((curve for curve in found.curves if curve.scorer == found.judge), None)
     if judge is not None and judge.points[-1].size > 1:
         point = judge.points[-1]
