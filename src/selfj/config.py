@@ -91,8 +91,12 @@ def _apply(tree: dict[str, Any], override: str) -> None:
         parsed = value
     *parents, last = key.strip().split(".")
     table = tree
+    default: Any = Config()
     for parent in parents:
-        table = table.setdefault(parent, {})
+        default = getattr(default, parent, None)
+        # A table that nothing has named yet is of the kind that it is by default.
+        kind = getattr(default, "kind", None)
+        table = table.setdefault(parent, {} if kind is None or last == "kind" else {"kind": kind})
         if not isinstance(table, dict):
             raise ConfigError(f"{key} cannot be set: {parent} is a value, not a table.")
     table[last] = parsed

@@ -63,7 +63,8 @@ def _table(counts: dict[str, int], buckets: int) -> npt.NDArray[np.uint8]:
 
 
 def _eighths(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-    return np.minimum(255, np.rint(8 * np.log2(1 + counts))).astype(np.uint8)
+    found: npt.NDArray[np.uint8] = np.minimum(255, np.rint(8 * np.log2(1 + counts))).astype(np.uint8)
+    return found
 
 
 def main() -> None:
