@@ -226,24 +226,26 @@ def candidates(found: real.Outputs, preferences: dict[tuple[str, int], float]) -
 
 
 HEADLINES = {
-    "evouna_auroc_with_reference": (("evouna_chatgpt_general_reference_auroc",), ">= 0.95"),
-    "alpacaeval_v1_spearman": (("alpacaeval_v1_overlap_reference_spearman",), ">= 0.85"),
-    "alpacaeval_v2_spearman": (("alpacaeval_v2_overlap_reference_spearman",), ">= 0.85"),
-    "alpacaeval_v2_no_null_spearman": (("alpacaeval_v2_no_null_overlap_reference_spearman",), ">= 0.85"),
-    "length_v1_spearman": (("alpacaeval_v1_length_spearman",), ""),
-    "length_v2_spearman": (("alpacaeval_v2_length_spearman",), ""),
-    "best_of_n_gain": (("best_of_16_v2_overlap_reference_gain",), ""),
+    "evouna_auroc_with_reference": ("evouna_{}_general_reference_auroc", ">= 0.95"),
+    "alpacaeval_v1_spearman": ("alpacaeval_v1_overlap_reference_spearman", ">= 0.85"),
+    "alpacaeval_v2_spearman": ("alpacaeval_v2_overlap_reference_spearman", ">= 0.85"),
+    "alpacaeval_v2_no_null_spearman": ("alpacaeval_v2_no_null_overlap_reference_spearman", ">= 0.85"),
+    "length_v1_spearman": ("alpacaeval_v1_length_spearman", ""),
+    "length_v2_spearman": ("alpacaeval_v2_length_spearman", ""),
+    "best_of_n_gain": ("best_of_16_v2_overlap_reference_gain", ""),
 }
-"""Figures that are asked for by name, and which of those below they are."""
+"""Figures that are asked for by name, and which of those below they are; of EVOUNA's three systems the lowest."""
+SYSTEMS = ("fid", "gpt35", "chatgpt")
 
 
 def headlines(figures: Sequence[Figure]) -> list[Figure]:
     known = {figure.metric: figure for figure in figures}
     made = []
-    for metric, (names, target) in HEADLINES.items():
-        for name in names:
-            if name in known:
-                made.append(Figure(metric, known[name].value, known[name].unit, target, known[name].interval))
+    for metric, (name, target) in HEADLINES.items():
+        found = [known[full] for system in SYSTEMS if (full := name.format(system)) in known]
+        if found:
+            lowest = min(found, key=lambda figure: figure.value)
+            made.append(Figure(metric, lowest.value, lowest.unit, target, lowest.interval))
     return [*made, *figures]
 
 
