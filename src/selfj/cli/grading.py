@@ -1,0 +1,78 @@
+"""`grade`: gold scores by a strong model behind a server, or by people from a file."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from selfj.cli.options import app
+
+
+@app.command()
+def grade(
+    path: Annotated[str, typer.Argument(help="A file of exchanges, or a run's folder.", metavar="FILE|RUN")],
+    out: Annotated[str, typer.Option(help="Write the graded rows there, as JSONL.")],
+    model: Annotated[str | None, typer.Option(help="Name of the grader at the server.")] = None,
+    base_url: Annotated[str | None, typer.Option(help="Address of the server, mostly ending in /v1.")] = None,
+    api_key_env: Annotated[str | None, typer.Option(metavar="NAME", help="Variable that holds the key.")] = None,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Such as preset=levels, max_tokens=512.")
+    ] = None,
+    with_reference: Annotated[
+        bool, typer.Option("--with-reference/--ignore-reference", help="Show references, where there are any.")
+    ] = True,
+    repeats: Annotated[int, typer.Option(min=1, help="Grade so many times; the grade is the mean.")] = 1,
+    max_cost: Annotated[float | None, typer.Option(metavar="USD", help="Most that this command may spend.")] = None,
+    price_in: Annotated[float | None, typer.Option(metavar="USD_PER_M", help="Price of a million tokens in.")] = None,
+    price_out: Annotated[float | None, typer.Option(metavar="USD_PER_M", help="Of a million tokens out.")] = None,
+    columns: Annotated[
+        list[str] | None, typer.Option("--column", metavar="WORD=COLUMN", help="Such as response=output.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many rows.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take; send nothing.")] = False,
+) -> None:
+    """Grade exchanges by a strong model through an OpenAI-compatible interface, with a price before and a cap.
+
+    Example: `selfj grade exchanges.jsonl --out graded.jsonl --model gpt-4.1 --base-url https://api.openai.com/v1
+    --api-key-env OPENAI_API_KEY --max-cost 5`
+    """
+    from selfj import grading, judging
+    from selfj.errors import ConfigError
+    from selfj.terminal import Bars
+
+    if model is None or base_url is None:
+        raise ConfigError("A grader needs --model and --base-url.")
+    job = grading.prepare(
+        path,
+        out,
+        model=model,
+        base_url=base_url,
+        api_key_env=api_key_env,
+        overrides=sets or [],
+        columns=judging.parse_columns(columns or []),
+        use_reference=with_reference,
+        repeats=repeats,
+        limit=limit,
+        max_cost=max_cost,
+        price_in=price_in,
+        price_out=price_out,
+        dry_run=dry_run,
+    )
+    _show(job.plan.lines())
+    if dry_run:
+        return
+    bars = Bars()
+    try:
+        made = grading.perform(job, bars)
+    finally:
+        bars.close()
+    _show(made.summary.lines())
+    _show(grading.how_to_evaluate(path, made.path, made.scale))
+    made.check()
+
+
+def _show(lines: Sequence[str]) -> None:
+    from selfj.terminal import OUT
+
+    for line in lines:
+        OUT.print(line, markup=False, highlight=False, soft_wrap=True)
