@@ -3,8 +3,10 @@
 import json
 import multiprocessing
 import os
+import re
 import signal
 import time
+import traceback
 from pathlib import Path
 
 import pytest
@@ -335,7 +337,7 @@ def test_a_key_is_needed_and_never_seen(grade, server, monkeypatch):
     assert "very-secret" not in str(told)
     with pytest.raises(BackendRefused) as caught:
         grading.grade("in.jsonl", "d.jsonl", model=MODEL, base_url=server.url, api_key_env="MY_KEY")
-    assert "very-secret" not in repr(caught.getrepr())
+    assert "very-secret" not in "".join(traceback.format_exception(caught.value))
 
 
 def work(url):
@@ -379,7 +381,8 @@ def test_a_server_that_is_away_ends_it_and_keeps_what_is_there(grade, server):
     server.script = None
     code, out, _ = grade()
     assert code == 0
-    assert "10 graded already" in out
+    # A request that was under way when the work ended may have got its reply.
+    assert int(re.search(r"(\d+) graded already", out)[1]) in (10, 11)
 
 
 def test_in_python(server):

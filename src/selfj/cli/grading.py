@@ -30,18 +30,50 @@ def grade(
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many rows.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take; send nothing.")] = False,
+    scores: Annotated[str | None, typer.Option("--from", metavar="FILE", help="Take grades by people from it.")] = None,
+    key: Annotated[
+        str | None, typer.Option(help="Column, or several as in instruction+response, by which --from is joined.")
+    ] = None,
+    values: Annotated[
+        list[str] | None, typer.Option("--value", metavar="COLUMN", help="Holds a score; several for several raters.")
+    ] = None,
+    rater: Annotated[str | None, typer.Option(metavar="COLUMN", help="Says who gave the score.")] = None,
+    scale: Annotated[str | None, typer.Option(metavar="LOW,HIGH", help="Scores outside are not used.")] = None,
 ) -> None:
-    """Grade exchanges by a strong model through an OpenAI-compatible interface, with a price before and a cap.
+    """Grade exchanges by a strong model through an OpenAI-compatible interface, or by people from a file.
+
+    Before anything is sent it says about what that takes; `--max-cost` is a cap. Run it again to go on after an end.
 
     Example: `selfj grade exchanges.jsonl --out graded.jsonl --model gpt-4.1 --base-url https://api.openai.com/v1
     --api-key-env OPENAI_API_KEY --max-cost 5`
+
+    By people: `selfj grade exchanges.jsonl --out graded.jsonl --from scores.csv --key id --value score --scale 1,5`
     """
     from selfj import grading, judging
     from selfj.errors import ConfigError
     from selfj.terminal import Bars
 
+    if scores is not None:
+        if model is not None or base_url is not None:
+            raise ConfigError("Name one grader: --from for people, or --model and --base-url.")
+        joined = grading.grade_by_people(
+            path,
+            out,
+            scores,
+            key=key or "id",
+            values=values or ["score"],
+            rater=rater,
+            scale=None if scale is None else grading.parse_scale(scale),
+            columns=judging.parse_columns(columns or []),
+            limit=limit,
+        )
+        _show(joined.lines())
+        _show(grading.how_to_evaluate(path, joined.path, joined.scale))
+        return
+    if key or values or rater or scale:
+        raise ConfigError("--key, --value, --rater and --scale are for scores by people; name their file with --from.")
     if model is None or base_url is None:
-        raise ConfigError("A grader needs --model and --base-url.")
+        raise ConfigError("A grader needs --model and --base-url; scores by people need --from.")
     job = grading.prepare(
         path,
         out,

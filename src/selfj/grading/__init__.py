@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from selfj.grading.agreement import Agreement, agreement, interval_alpha
+from selfj.grading.people import Joined, grade_by_people, parse_scale
 from selfj.grading.perform import Graded, Summary, perform
 from selfj.grading.plan import Grader, Job, Plan, prepare
 from selfj.grading.price import Price, price_of
@@ -26,13 +27,16 @@ __all__ = [
     "Graded",
     "Grader",
     "Job",
+    "Joined",
     "Plan",
     "Price",
     "Summary",
     "agreement",
     "grade",
+    "grade_by_people",
     "how_to_evaluate",
     "interval_alpha",
+    "parse_scale",
     "perform",
     "prepare",
     "price_of",

@@ -73,7 +73,7 @@ def interval_alpha(values: Array) -> float:
 
     Example:
         >>> round(interval_alpha(np.array([[1.0, 2, 3, 4], [1, 2, 3, 5]])), 3)
-        0.941
+        0.937
     """
     known = ~np.isnan(values)
     counts = known.sum(axis=0)

@@ -15,7 +15,7 @@ from selfj.files import locked
 from selfj.grading.agreement import Agreement, agreement
 from selfj.grading.plan import Ask, Job, Plan
 from selfj.grading.price import Meter
-from selfj.grading.rows import write_rows
+from selfj.grading.rows import finished, write_rows
 from selfj.peers import mean_verdict, verdict_of
 from selfj.progress import Progress, Quiet
 from selfj.verdicts import PRESETS, Verdict
@@ -186,9 +186,4 @@ def _row(job: Job, place: int, replies: Mapping[Ask, Generation]) -> tuple[dict[
         "with_reference": row.item is not None and row.item.reference is not None,
         "truncated": job.cut[place],
     }
-    kept = {name: value for name, value in row.fields.items() if name not in OWN}
-    return kept | made, verdicts
-
-
-OWN = ("grade", "grade_reason", "grade_text", "grade_sd", "grade_repeats", "grader")
-"""Keys of a graded row that an earlier grading may have written."""
+    return finished(row, made), verdicts

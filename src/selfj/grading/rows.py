@@ -18,8 +18,10 @@ from selfj.judging.rows import RECOGNISED_FROM, judge_input
 from selfj.settings import FileSource
 
 _MAX_CHARS = 100_000
-_OWN = ("grade", "grader")
-"""Columns of every file of grades."""
+_ALWAYS = ("grade", "grader")
+"""Keys of every graded row."""
+OWN = (*_ALWAYS, "grade_reason", "grade_text", "grade_sd", "grade_repeats", "grade_raters")
+"""Keys that a grading may write; those of an earlier one give way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class Row:
     item: JudgeInput | None
     reason: str | None = None
     """Why it cannot be graded, where `item` is None."""
+    asked: str = ""
+    """The instruction alone, without system text and earlier turns."""
 
 
 def read_exchanges(
@@ -88,7 +92,7 @@ def _of_file(row: RawRow, mapping: Mapping | None, use_reference: bool) -> Row:
             raise RowError(parts.response_error)
     except RowError as fault:
         return Row(dict(row.fields), None, fault.reason)
-    return Row(dict(row.fields), judge_input(parts, use_reference=use_reference))
+    return Row(dict(row.fields), judge_input(parts, use_reference=use_reference), asked=parts.text)
 
 
 def _of_run(run: Path, use_reference: bool, limit: int | None) -> list[Row]:
@@ -108,7 +112,8 @@ def _of_run(run: Path, use_reference: bool, limit: int | None) -> list[Row]:
             "model": exchange.response.model,
         }
         kept = {name: value for name, value in fields.items() if value is not None}
-        rows.append(Row(kept, exchange.judge_input(with_reference=use_reference)))
+        given = exchange.judge_input(with_reference=use_reference)
+        rows.append(Row(kept, given, asked=exchange.instruction.text))
     return rows
 
 
@@ -128,11 +133,16 @@ def check_out(out: Path, *sources: str | Path) -> None:
     with explained(out, "read"), out.open("rb") as stream:
         line = stream.readline(1 << 24)
     try:
-        first = json.loads(line) if line.strip() else dict.fromkeys(_OWN)
+        first = json.loads(line) if line.strip() else dict.fromkeys(_ALWAYS)
     except ValueError:
         first = None
-    if not isinstance(first, dict) or not set(_OWN) <= set(first):
+    if not isinstance(first, dict) or not set(_ALWAYS) <= set(first):
         raise ConfigError(f"--out {out} is there and no file of grades; choose another, or remove it.")
+
+
+def finished(row: Row, made: dict[str, Any]) -> dict[str, Any]:
+    """The row with what a grading made of it; what an earlier one made gives way."""
+    return {name: value for name, value in row.fields.items() if name not in OWN} | made
 
 
 def write_rows(out: Path, rows: list[dict[str, Any]]) -> None:
