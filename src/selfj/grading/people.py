@@ -44,8 +44,8 @@ class Joined:
     """Scores in the file, good or not."""
     used: int
     unused: Counter[str]
-    """Scores that were not used, by reason: `unmatched`, `ambiguous_key`, `duplicate`, `no_number`, `out_of_scale`,
-    `no_key`, and those for which a row cannot be read."""
+    """Scores that were not used, by reason: `unmatched`, `ambiguous_key`, `duplicate`, `empty`, `no_number`,
+    `out_of_scale`, `no_key`, and those for which a row cannot be read."""
     agreement: Agreement | None
     """Between raters; None where no exchange has two scores."""
     scale: tuple[float, float]
@@ -192,7 +192,6 @@ def _scores(
             reason = row.error or ("no_key" if key is None else None)
             number, fault = (None, reason) if reason or row.fields is None else _number(row.fields.get(value), scale)
             if number is None or key is None or row.fields is None:
-                # An empty cell of one rater among several is no score.
                 unused[str(fault)] += 1
                 continue
             if by is None:
@@ -231,6 +230,8 @@ def _columns(
 
 
 def _number(cell: object, scale: tuple[float, float] | None) -> tuple[float | None, str | None]:
+    if cell is None or (isinstance(cell, str) and not cell.strip()):
+        return None, "empty"
     try:
         value = math.nan if isinstance(cell, bool) else float(cell)  # type: ignore[arg-type]
     except (TypeError, ValueError):
