@@ -1,5 +1,7 @@
 """`grade`: gold scores by a strong model behind a server, or by people from a file."""
 
+import shlex
+import sys
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -100,6 +102,8 @@ def grade(
         bars.close()
     _show(made.summary.lines())
     _show(grading.how_to_evaluate(path, made.path, made.scale))
+    if made.summary.stopped:
+        _show([f"Go on with: {shlex.join(['selfj', *sys.argv[1:]])}"])
     made.check()
 
 

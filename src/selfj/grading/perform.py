@@ -103,9 +103,11 @@ def perform(job: Job, progress: Progress | None = None) -> Graded:
     """Ask for the replies that are not there, and write all rows.
 
     Raises:
+        OverBudget: The estimate passes the cap; nothing was sent.
         BackendError: A failure was not one row's but everybody's; replies so far are kept.
         ArtefactError: A file cannot be written, or another process grades into it.
     """
+    job.check_cap()
     progress, began = progress or Quiet(), time.monotonic()
     meter = Meter(job.plan.price, job.max_cost)
     with locked(Path(job.grader.backend.cache or ".")):

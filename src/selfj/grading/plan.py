@@ -65,8 +65,8 @@ class Plan:
     def lines(self) -> list[str]:
         """The plan in a few sentences."""
         unfit = "".join(f", {n:,} cannot be graded: {reason}" for reason, n in self.unfit.most_common())
-        cost = "unknown; give --price-in and --price-out"
-        if self.price is not None and self.cost is not None:
+        cost = "unknown; give --price-in and --price-out" if self.requests else "nothing is to be asked"
+        if self.requests and self.price is not None and self.cost is not None:
             prices = f"{self.price.tokens_in:g} in, {self.price.tokens_out:g} out per million tokens"
             cost = f"about {self.cost:.4f} USD ({prices}, {self.price.source})"
         return [
@@ -99,6 +99,18 @@ class Job:
     key: str
     """Identifies model, prompt and sampling."""
 
+    def check_cap(self) -> None:
+        """Refuse to begin what will probably not end below the cap.
+
+        Raises:
+            OverBudget: The estimate passes the cap.
+        """
+        if self.max_cost is not None and self.plan.cost is not None and self.plan.cost > self.max_cost:
+            raise OverBudget(
+                f"Grading would cost about {self.plan.cost:.4f} USD, and --max-cost allows {self.max_cost:g}. Nothing "
+                "was sent. Raise the cap, or grade fewer rows with --limit."
+            )
+
     @property
     def sampling(self) -> Sampling:
         """How replies are drawn."""
@@ -130,11 +142,10 @@ def prepare(
 ) -> Job:
     """Find out what a grading will do and take; see `selfj.grading.grade` for the arguments.
 
-    With `dry_run` it is only for the plan: no key is needed, no folder is made, and the cap is not held against it.
+    With `dry_run` it is only for the plan: no key is needed, and no folder is made.
 
     Raises:
         ConfigError: A setting or argument is wrong, the key is absent, or there is a cap and no price.
-        OverBudget: The estimate passes the cap.
         InputError: The file cannot be read.
         ArtefactError: The run has no test exchanges, or the cache cannot be used.
     """
@@ -154,11 +165,6 @@ def prepare(
     known = generator.kept([ask.prompt for ask in wanted], [ask.draw for ask in wanted], sampling)
     kept = dict(zip(wanted, known, strict=True))
     plan = _plan(rows, asks, kept, grader, price)
-    if max_cost is not None and plan.cost is not None and plan.cost > max_cost and not dry_run:
-        raise OverBudget(
-            f"Grading would cost about {plan.cost:.4f} USD, and --max-cost allows {max_cost:g}. Nothing was sent. "
-            "Raise the cap, or grade fewer rows with --limit."
-        )
     cut = [made is not None and made[1] for made in prompts]
     key = content_id("grade/1", backends.digest(grader.backend), *_decisive(grader))[:16]
     return Job(str(source), target, grader, generator, rows, asks, cut, kept, plan, repeats, max_cost, key)
