@@ -70,6 +70,7 @@ def test_the_help_says_what_each_verb_does():
         "run",
         "ask",
         "judge",
+        "grade",
         "doctor",
         "rank",
         "rerank",
