@@ -71,6 +71,7 @@ def test_the_help_says_what_each_verb_does():
         "ask",
         "judge",
         "doctor",
+        "audit",
     ):
         assert verb in shown
         help_of_verb = CliRunner().invoke(app, [verb, "--help"]).output
