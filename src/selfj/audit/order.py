@@ -13,7 +13,8 @@ _BATCH = 64
 """Exchanges that are read again in other orders."""
 _ALONE = 16
 """Exchanges that are read with no other beside them."""
-_MOST_PAIRS = 300
+_SWAPPED = 64
+"""Pairs that are read in both orders."""
 _MATCHED = 0.1
 """Responses whose lengths differ by at most this share of the longer one are of one length."""
 
@@ -61,36 +62,37 @@ def swap(subject: Subject) -> Finding:
         "by itself, so 0 is expected; it is measured. Accuracy counts a tie of the scores half; 0.5 is chance, 1 would "
         "be perfect. Length-matched pairs differ by at most 10 % of the longer response."
     )
-    pairs = _drawn(subject.material.natural_pairs(), subject.seed)
+    pairs = subject.material.natural_pairs()
     if not pairs:
         return Finding(
             "swap", "Swap of a pair", reading,
             absent="There are no pairs: no two responses to one instruction, and no response_a and response_b.",
         )  # fmt: skip
     inputs = subject.material.inputs
-    forth = subject.read([inputs[place] for pair in pairs for place in (pair.a, pair.b)]).reshape(-1, 2)
-    back = subject.read([inputs[place] for pair in pairs for place in (pair.b, pair.a)]).reshape(-1, 2)[:, ::-1]
-    groups = numbered(inputs[pair.a].instruction for pair in pairs)
+    tried = _drawn(pairs, subject.seed)
+    forth = subject.read([inputs[place] for pair in tried for place in (pair.a, pair.b)]).reshape(-1, 2)
+    back = subject.read([inputs[place] for pair in tried for place in (pair.b, pair.a)]).reshape(-1, 2)[:, ::-1]
     decided, decided_back = decisions(forth), decisions(back)
     flipped = np.where(np.isnan(decided) | np.isnan(decided_back), np.nan, decided != decided_back)
-    measures = [subject.mean("decisions that flip", flipped.astype(np.float64), groups, "share")]
+    groups = numbered(inputs[pair.a].instruction for pair in tried)
+    flips = subject.mean("decisions that flip", flipped.astype(np.float64), groups, "share")
+    right = _accuracy(subject, pairs)
+    absent = None if right else "No pair has a preference that is no tie, so accuracy cannot be told."
+    example = _pair_example(subject, tried, forth, back)
+    return Finding("swap", "Swap of a pair", reading, (flips, *right), example, absent)
+
+
+def _accuracy(subject: Subject, pairs: Sequence[Pair]) -> list[Measure]:
+    """Accuracy on all pairs, and on those of one length and the others; none without a preference."""
     preference = np.array([np.nan if pair.preference is None else pair.preference for pair in pairs])
-    right = accuracy_parts(decided, preference)
-    absent = None
+    right = accuracy_parts(decisions(subject.plain[[(pair.a, pair.b) for pair in pairs]]), preference)
     if np.isnan(right).all():
-        absent = "No pair has a preference that is no tie, so accuracy cannot be told."
-    else:
-        matched = length_matched(subject, pairs)
-        measures.append(subject.mean("accuracy", right, groups, "share"))
-        if matched.any():
-            name = "accuracy, length-matched"
-            measures.append(subject.mean(name, right[matched], groups[matched], "share"))
-        if not matched.all():
-            name = "accuracy, other pairs"
-            measures.append(subject.mean(name, right[~matched], groups[~matched], "share"))
-    return Finding(
-        "swap", "Swap of a pair", reading, tuple(measures), _pair_example(subject, pairs, forth, back), absent
-    )
+        return []
+    groups = numbered(subject.material.exchanges[pair.a].input.instruction for pair in pairs)
+    matched = length_matched(subject, pairs)
+    parts = {"accuracy, length-matched": matched, "accuracy, other pairs": ~matched}
+    named = [subject.mean(name, right[part], groups[part], "share") for name, part in parts.items() if part.any()]
+    return [subject.mean("accuracy", right, groups, "share"), *named]
 
 
 def decisions(scores: Array) -> Array:
@@ -117,9 +119,9 @@ def length_matched(subject: Subject, pairs: Sequence[Pair]) -> npt.NDArray[np.bo
 
 
 def _drawn(pairs: Sequence[Pair], seed: int) -> list[Pair]:
-    if len(pairs) <= _MOST_PAIRS:
+    if len(pairs) <= _SWAPPED:
         return list(pairs)
-    places = np.sort(np.random.default_rng(seed).permutation(len(pairs))[:_MOST_PAIRS])
+    places = np.sort(np.random.default_rng(seed).permutation(len(pairs))[:_SWAPPED])
     return [pairs[place] for place in places]
 
 

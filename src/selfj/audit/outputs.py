@@ -88,7 +88,7 @@ def nulls(subject: Subject) -> Finding:
         if attack.kind == NULL_KIND and attack.text:
             kinds[attack.id] = [attack.on(item.instruction, "") for item in asked]
     inputs = [replace(i, response=t) for made in kinds.values() for i, t in zip(asked, made, strict=True)]
-    scores = subject.score(inputs).reshape(len(kinds), -1)[:, groups]
+    scores = subject.score(inputs, "null outputs").reshape(len(kinds), -1)[:, groups]
     wins = _outranked(scores, subject.plain)
     order = sorted(range(len(kinds)), key=lambda k: (-np.nan_to_num(_mean(wins[k]), nan=-1.0), k))
     names = list(kinds)
@@ -122,7 +122,7 @@ def gamed(subject: Subject) -> Finding:
              for k in range(_PER_EXCHANGE)]  # fmt: skip
     calm = [replace(inputs[p], response=a.neutral(inputs[p].instruction, inputs[p].response)) for p, a in turns]
     loud = [replace(inputs[p], response=a.on(inputs[p].instruction, inputs[p].response)) for p, a in turns]
-    both = subject.score([*calm, *loud]).reshape(2, -1)
+    both = subject.score([*calm, *loud], "gaming words").reshape(2, -1)
     gain = subject.levels(both[1]) - subject.levels(both[0])
     groups = subject.material.groups()[[place for place, _ in turns]]
     kinds = np.array([attack.kind for _, attack in turns])

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,9 +105,14 @@ class Subject:
         """Scores on the levels: as they are where they are qualities, else with 0 and 9 at the ends of `plain`."""
         return np.asarray(TOP * (scores - self.low) / self.span, dtype=np.float64)
 
-    def score(self, inputs: Sequence[JudgeInput]) -> Array:
-        """Scores of edited texts, shape (n,), NaN where there is none; kept texts are not scored again."""
-        values = self._column(inputs).values
+    def score(self, inputs: Sequence[JudgeInput], what: str) -> Array:
+        """Scores of edited texts, shape (n,), NaN where there is none; kept texts are not scored again.
+
+        Args:
+            inputs: Exchanges with edited responses.
+            what: The probe, for progress.
+        """
+        values = self._column(inputs, what).values
         self.asked += len(values)
         self.unscored += int(np.isnan(values).sum())
         return values
@@ -140,11 +145,34 @@ class Subject:
         there = ~np.isnan(values)
         return self.measure(name, mean, values[there], groups=groups[there], unit=unit)
 
-    def _column(self, inputs: Sequence[JudgeInput]) -> ScoreColumn:
-        return score_all(self.scorer, inputs, self.cache, self.progress)
+    def _column(self, inputs: Sequence[JudgeInput], what: str = "as they are") -> ScoreColumn:
+        return score_all(self.scorer, inputs, self.cache, _Named(self.progress, f"{self.scorer.title}: {what}"))
 
     def _seen(self, item: JudgeInput) -> JudgeInput:
         return item if self.scorer.reference else JudgeInput(item.instruction, item.response)
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """Progress whose stages say which probe they belong to."""
+
+    inner: Progress
+    stage: str
+
+    def start(self, stage: str, total: int | None, done: int = 0) -> None:
+        self.inner.start(self.stage, total, done)
+
+    def advance(self, n: int) -> None:
+        self.inner.advance(n)
+
+    def tell(self, values: Mapping[str, float | None]) -> None:
+        self.inner.tell(values)
+
+    def note(self, text: str) -> None:
+        self.inner.note(text)
+
+    def finish(self, summary: str) -> None:
+        self.inner.finish(summary.replace(f" by {self.stage.partition(':')[0]}", ""))
 
 
 def mean(values: Array) -> float:

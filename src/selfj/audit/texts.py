@@ -20,7 +20,7 @@ def length(subject: Subject) -> Finding:
     material, scores, lengths, groups = subject.material, subject.plain, *_lengths(subject)
     inputs = material.inputs
     longer = [padded(item.response) for item in inputs]
-    after = subject.score([replace(item, response=text) for item, text in zip(inputs, longer, strict=True)])
+    after = subject.score([replace(item, response=text) for item, text in zip(inputs, longer, strict=True)], "length")
     change = subject.levels(after) - subject.levels(scores)
     there = ~np.isnan(scores)
     measures = [
@@ -59,7 +59,7 @@ def dress(subject: Subject) -> Finding:
         "the dress that moves it most, picked among six. 0 would be no effect."
     )
     edits = DRESSES
-    found = _edited(subject, edits, is_plain)
+    found = _edited(subject, "format", edits, is_plain)
     if found is None:
         return Finding("format", "Format", reading, absent="No response is plain text without Markdown.")
     places, groups, changes, example = found
@@ -77,7 +77,7 @@ def paraphrase(subject: Subject) -> Finding:
         "Mean absolute change of the score, in levels, when a response is written in another way with the same "
         "meaning. 0 would be no effect. The correlation is that of the scores before and after; 1 would be no effect."
     )
-    found = _edited(subject, {_ALL: paraphrased, **PARAPHRASES}, is_prose)
+    found = _edited(subject, "paraphrase", {_ALL: paraphrased, **PARAPHRASES}, is_prose)
     if found is None:
         return Finding("paraphrase", "Paraphrase", reading, absent="Every response is empty or holds code.")
     places, groups, changes, example = found
@@ -108,7 +108,7 @@ def partial_spearman(x: Array, y: Array, given: Array) -> float:
 
 
 def _edited(
-    subject: Subject, edits: dict[str, Callable[[str], str]], fits: Callable[[str], bool]
+    subject: Subject, what: str, edits: dict[str, Callable[[str], str]], fits: Callable[[str], bool]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], dict[str, Array], Example | None] | None:
     """Places of the exchanges that fit, their groups, for each edit their change in levels, and an example.
 
@@ -120,7 +120,9 @@ def _edited(
         return None
     chosen = [inputs[place] for place in places]
     texts = {name: [edit(item.response) for item in chosen] for name, edit in edits.items()}
-    scores = subject.score(_with(chosen, [text for made in texts.values() for text in made])).reshape(len(edits), -1)
+    scores = subject.score(_with(chosen, [text for made in texts.values() for text in made]), what).reshape(
+        len(edits), -1
+    )
     before = subject.plain[places]
     same = np.array([[t == i.response for t, i in zip(made, chosen, strict=True)] for made in texts.values()])
     scores[same] = np.nan
