@@ -63,7 +63,7 @@ def test_judges_side_by_side_and_the_table(cli):
     ):
         assert text in page
     assert r"\begin{tabular}" in Path("a/audit.tex").read_text()
-    assert "seconds / 1,000" in out
+    assert "seconds" in out
 
 
 def test_pairs(cli):

@@ -145,7 +145,8 @@ def audit_scorers(
         rows: tuple[Evaluator, ...] = ()
         if has_gold(material):
             for name, scorer in (beside or scorers).items():
-                subjects.setdefault(name, means.subject(name, scorer))
+                if name not in subjects:
+                    subjects[name] = means.subject(name, scorer)
             rows = tuple(evaluator(subject, prices) for subject in subjects.values())
     finally:
         if cache is not None:

@@ -108,13 +108,13 @@ def table(rows: Sequence[Evaluator], material: Material) -> Grid:
                 row.title,
                 (
                     agreement, rank, linear, GridCell(row.price), GridCell(row.seconds), cell(row.length_bias),
-                    cell(row.deviation, digits=4), GridCell(float(row.n), digits=0),
+                    GridCell(row.deviation.value, digits=4), GridCell(float(row.n), digits=0),
                     GridCell(float(row.missing), digits=0),
                 ),
             )
         )  # fmt: skip
     headers = (
-        "judge", "agreement", "Spearman", "Pearson", "price / 1,000", "seconds / 1,000", "length bias", "deviation",
+        "judge", "agreement", "Spearman", "Pearson", "price", "seconds", "length bias", "deviation",
         "n", "missing",
     )  # fmt: skip
     pairs = sum(pair.preference not in (None, 0.5) for pair in material.natural_pairs())
@@ -124,8 +124,8 @@ def table(rows: Sequence[Evaluator], material: Material) -> Grid:
         "instructions.",
         "Length bias: share of pairs in which the longer response is preferred, less the same share of gold; 0 would "
         "be no bias. Deviation: standard deviation of a score over two readings, in levels; 0 would be a steady judge.",
-        f"Seconds: measured without kept scores, after one exchange to warm up, on {machine()}. Price: 0 for what runs "
-        "here, else as given.",
+        "Price and seconds are those of 1,000 exchanges. Price: 0 for what runs here, else as given. Seconds: measured "
+        f"without kept scores, after one exchange to warm up, on {machine()}.",
     )
     return Grid(TITLE, headers, tuple(made), notes)
 
