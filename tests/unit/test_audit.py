@@ -16,6 +16,7 @@ from selfj.audit.families import base_of, family_of
 from selfj.audit.material import Exchange, Material, Pair
 from selfj.audit.subject import Subject
 from selfj.backends.base import JudgeInput
+from selfj.bootstrap import bootstrap
 from selfj.judging.scorers import NamedScorer, load_scorer
 from selfj.records import hash_fraction
 
@@ -308,6 +309,19 @@ def test_partial_correlation_against_the_textbook():
     assert math.isnan(texts.partial_spearman(z, y, z))
     assert math.isnan(texts.partial_spearman(x[:2], y[:2], z[:2]))
     assert texts.partial_spearman(x, y, np.ones(80)) == pytest.approx(xy)
+
+
+def test_the_interval_of_a_mean_is_that_of_the_bootstrap():
+    draw = np.random.default_rng(5)
+    values, groups = draw.normal(size=200), np.arange(200) // 3
+    values[:9] = np.nan
+    one = Subject("x", load_scorer("length"), material(2), draws=4000)
+    found = one.mean("m", values, groups)
+    expected = bootstrap(np.mean, values[9:], groups=groups[9:], draws=4000, seed=1)
+    assert (found.value, found.n) == (pytest.approx(expected.value), 191)
+    assert (found.low, found.high) == (pytest.approx(expected.low, abs=0.02), pytest.approx(expected.high, abs=0.02))
+    alone = one.mean("m", values, np.zeros(200))
+    assert (alone.low, alone.high) == (None, None)
 
 
 def test_the_plain_measures_under_audit():

@@ -20,6 +20,8 @@ from selfj.progress import Progress, Quiet
 DRAWS = 1000
 """Resamples of an interval."""
 _LEAST_FOR_INTERVAL = 2
+_BLOCK = 1_000_000
+"""Picked groups in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,11 @@ class Subject:
     def mean(self, name: str, values: Array, groups: npt.NDArray[Any], unit: str = "levels") -> Measure:
         """The mean of those values that are known."""
         there = ~np.isnan(values)
-        return self.measure(name, mean, values[there], groups=groups[there], unit=unit)
+        values, groups = values[there], groups[there]
+        if not len(values):
+            return Measure(name, None, unit=unit)
+        low, high = _mean_interval(values, groups, self.draws, self.seed)
+        return Measure(name, known(float(values.mean())), low, high, unit, len(values))
 
     def _column(self, inputs: Sequence[JudgeInput], what: str = "as they are") -> ScoreColumn:
         return score_all(self.scorer, inputs, self.cache, _Named(self.progress, f"{self.scorer.title}: {what}"))
@@ -175,9 +181,21 @@ class _Named:
         self.inner.finish(summary.replace(f" by {self.stage.partition(':')[0]}", ""))
 
 
-def mean(values: Array) -> float:
-    """The mean, NaN of nothing."""
-    return float(values.mean()) if len(values) else math.nan
+def _mean_interval(values: Array, groups: npt.NDArray[Any], draws: int, seed: int) -> tuple[float | None, float | None]:
+    """What `bootstrap` gives for a mean, from sums of groups: an audit has a hundred of them."""
+    place = np.unique(groups, return_inverse=True)[1]
+    sums, sizes = np.bincount(place, weights=values), np.bincount(place)
+    n = len(sizes)
+    if n < _LEAST_FOR_INTERVAL:
+        return None, None
+    rng = np.random.default_rng(seed)
+    block = max(1, _BLOCK // n)
+    means = []
+    for start in range(0, draws, block):
+        picked = rng.integers(0, n, (min(block, draws - start), n))
+        means.append(sums[picked].sum(axis=1) / sizes[picked].sum(axis=1))
+    low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
+    return float(low), float(high)
 
 
 def known(value: float) -> float | None:
