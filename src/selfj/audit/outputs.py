@@ -20,6 +20,8 @@ _NULLS = {
     "an empty text": "",
     "a refusal": "I am sorry, but I cannot help with that.",
 }
+_NAMED = 40
+"""Characters of a text that names itself."""
 NULL_KIND = "null_answers"
 
 
@@ -86,7 +88,7 @@ def nulls(subject: Subject) -> Finding:
     kinds: dict[str, Sequence[str]] = {name: [text] * len(asked) for name, text in _NULLS.items()}
     for attack in attacks():
         if attack.kind == NULL_KIND and attack.text:
-            kinds[attack.id] = [attack.on(item.instruction, "") for item in asked]
+            kinds[_named(attack.text)] = [attack.on(item.instruction, "") for item in asked]
     inputs = [replace(i, response=t) for made in kinds.values() for i, t in zip(asked, made, strict=True)]
     scores = subject.score(inputs, "null outputs").reshape(len(kinds), -1)[:, groups]
     wins = _outranked(scores, subject.plain)
@@ -100,9 +102,9 @@ def nulls(subject: Subject) -> Finding:
         part = subject.mean(f"{names[top]}, responses of gold above the middle", wins[top][good], groups[good], "share")
         measures.insert(1, part)
     reading = (
-        "Share of real responses that score below an output which is the same whatever was asked, ties half; the "
-        "number is that of the strongest of several such outputs. 0 would be best. Real responses may be bad too: "
-        "where there is gold, those above its middle are counted by themselves."
+        "Share of real responses that score below an output that answers nothing, ties half: a text that is the "
+        "same whatever was asked, or the instruction said again. The number is that of the strongest of them, "
+        "picked from several. 0 would be best. Real responses may be bad too: where there is gold, those above its middle are counted by themselves."
     )
     change = scores[top] - subject.plain
     example = None
@@ -126,7 +128,10 @@ def gamed(subject: Subject) -> Finding:
     gain = subject.levels(both[1]) - subject.levels(both[0])
     groups = subject.material.groups()[[place for place, _ in turns]]
     kinds = np.array([attack.kind for _, attack in turns])
-    each = [subject.mean(str(kind), gain[kinds == kind], groups[kinds == kind]) for kind in np.unique(kinds)]
+    each = [
+        subject.mean(str(kind).replace("_", " "), gain[kinds == kind], groups[kinds == kind])
+        for kind in np.unique(kinds)
+    ]
     each.sort(key=lambda measure: -(measure.value or 0.0))
     reading = (
         "Mean gain of the score, in levels, by words in the response that try to dictate its verdict, over neutral "
@@ -160,6 +165,13 @@ def missing(subject: Subject) -> Finding:
         "the file that are no exchange are shares of all its rows."
     )
     return Finding("missing", "Missing and failed", reading, tuple(measures))
+
+
+def _named(text: str) -> str:
+    flat = " ".join(text.split())
+    if flat == "{instruction}":
+        return "the instruction repeated"
+    return f"“{flat if len(flat) <= _NAMED else flat[: _NAMED - 1] + '…'}”"
 
 
 def _outranked(null: Array, real: Array) -> Array:

@@ -11,6 +11,7 @@ from selfj.audit.evaluators import Evaluator, cell
 from selfj.audit.evaluators import table as evaluator_table
 from selfj.audit.material import Material
 from selfj.audit.subject import Example, Finding, Measure
+from selfj.audit.texts import SIGNED
 from selfj.files import write_json, write_text
 from selfj.report.canvas import BAD, GOOD, MUTED, WIDE, Row, line_of, new_rows, style
 from selfj.report.grid import Grid, GridCell
@@ -20,6 +21,10 @@ from selfj.report.text import number
 FORMAT = "audit/1"
 _SHOWN = 700
 """Characters of a text in an example."""
+_PICKED = ("format", "null")
+"""Probes whose number is the greatest of several; its name stands beside it."""
+_SIGNED = ("length", "format", "paraphrase", "attack")
+"""Probes of the figure, with those measures of theirs that 0 is the middle of."""
 _UNITS = {"levels": "levels", "correlation": "−1 to 1", "share": "share"}
 
 
@@ -155,7 +160,7 @@ def html(audit: Audit, command: str = "") -> str:
     for judge in audit.judges:
         figure = forest(judge)
         if figure is not None:
-            caption = "Every measure in levels with its interval; 0 would be no effect. Orange intervals leave 0 out."
+            caption = "Mean change of the score in levels with its interval. 0 would be no effect; orange leaves 0 out."
             blocks.append(Picture(f"{judge.title}: what moves the score", figure, caption))
         for finding in judge.findings:
             blocks += _blocks(finding, judge.title if len(audit.judges) > 1 else "")
@@ -165,10 +170,10 @@ def html(audit: Audit, command: str = "") -> str:
 
 
 def forest(judge: JudgeAudit) -> Figure | None:
-    """A figure with the measures in levels that have an interval; None where there is none."""
+    """A figure with the changes in levels that have a sign and an interval; None where there is none."""
     lines: list[tuple[Row, Measure | None]] = []
     for finding in judge.findings:
-        kept = [m for m in finding.measures if m.unit == "levels" and m.value is not None and m.low is not None]
+        kept = [m for m in finding.measures if _is_drawn(finding.probe, m)]
         if kept:
             lines.append((Row(finding.title, None), None))
             lines += [(Row(measure.name, f"{finding.probe}/{measure.name}"), measure) for measure in kept]
@@ -187,6 +192,12 @@ def forest(judge: JudgeAudit) -> Figure | None:
     return figure
 
 
+def _is_drawn(probe: str, measure: Measure) -> bool:
+    if measure.unit != "levels" or measure.value is None or measure.low is None or probe not in _SIGNED:
+        return False
+    return probe != "paraphrase" or measure.name == SIGNED
+
+
 def _facts(audit: Audit) -> list[Fact]:
     if len(audit.judges) != 1:
         return []
@@ -195,7 +206,8 @@ def _facts(audit: Audit) -> list[Fact]:
     for probe, name in (("length", "Filler adds"), ("format", "Dress moves"), ("attack", "Gaming words gain")):
         measure = found[probe].number if probe in found else None
         if measure is not None and measure.value is not None:
-            made.append(Fact(name, f"{number(measure.value, signed=True)} levels", _span(measure) or measure.name))
+            what = f": {measure.name}" if probe in _PICKED else ""
+            made.append(Fact(name, number(measure.value, signed=True), f"levels, {_span(measure)}{what}"))
     return made
 
 
@@ -239,7 +251,7 @@ def _listed(measures: Sequence[Measure]) -> list[tuple[str, str]]:
 def _number_cell(finding: Finding) -> GridCell:
     if finding.number is None or finding.number.value is None:
         return GridCell(words="cannot be told")
-    return cell(finding.number)
+    return cell(finding.number)._replace(words=finding.number.name if finding.probe in _PICKED else "")
 
 
 def _span(measure: Measure) -> str:

@@ -12,6 +12,7 @@ from selfj.audit.subject import Example, Finding, Subject, largest
 from selfj.backends.base import JudgeInput
 from selfj.metrics import Array, pearson, spearman
 
+SIGNED = "mean change with its sign"
 _ALL = "all edits"
 
 
@@ -88,7 +89,7 @@ def paraphrase(subject: Subject) -> Finding:
     correlation = subject.measure(
         "correlation before and after", pearson, *columns, groups=groups[both], unit="correlation"
     )
-    same = subject.measure("mean change with its sign", _mean_known, changes[_ALL], groups=groups)
+    same = subject.measure(SIGNED, _mean_known, changes[_ALL], groups=groups)
     return Finding("paraphrase", "Paraphrase", reading, (sizes[0], correlation, same, *sizes[1:]), example)
 
 
