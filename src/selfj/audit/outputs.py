@@ -104,7 +104,8 @@ def nulls(subject: Subject) -> Finding:
     reading = (
         "Share of real responses that score below an output that answers nothing, ties half: a text that is the "
         "same whatever was asked, or the instruction said again. The number is that of the strongest of them, "
-        "picked from several. 0 would be best. Real responses may be bad too: where there is gold, those above its middle are counted by themselves."
+        "picked from several. 0 would be best. Real responses may be bad too: where there is gold, those above "
+        "its middle are counted by themselves."
     )
     change = scores[top] - subject.plain
     example = None
