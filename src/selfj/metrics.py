@@ -2,7 +2,7 @@
 
 Scores are oriented so that higher is better, and NaN is a missing score. Correlations and AUROC leave rows with a
 missing value out. In selective metrics a missing score is declined first: it ranks below every other. A value that
-is undefined (one row, all tied, one class, nothing answered) is NaN, never 0.
+is undefined (one row, all tied, one class, nothing answered, Pearson of an infinite score) is NaN, never 0.
 """
 
 import math
@@ -147,6 +147,12 @@ def ece(probability: Array, outcome: Array, bins: int = 10) -> float:
     return sum(n * abs(p - o) for p, o, n in found) / total if total else math.nan
 
 
+def mean(values: Array) -> float:
+    """Mean of the rows that have a value; NaN where none has one."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else math.nan
+
+
 def _known(x: Array, y: Array) -> tuple[Array, Array]:
     known = ~(np.isnan(x) | np.isnan(y))
     return x[known], y[known]
@@ -157,7 +163,7 @@ def _constant(x: Array) -> bool:
 
 
 def _correlation(x: Array, y: Array) -> float:
-    if len(x) < 2 or _constant(x) or _constant(y):
+    if len(x) < 2 or _constant(x) or _constant(y) or not (np.isfinite(x).all() and np.isfinite(y).all()):
         return math.nan
     a, b = x - x.mean(), y - y.mean()
     # Scaled first, so that squares of tiny or huge values neither vanish nor overflow.
