@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from selfj import inversions, metrics, weighted
-from selfj.metrics import Array, Flags, aurc, auroc, kendall, pearson, prr, spearman
+from selfj.metrics import Array, Flags, aurc, auroc, kendall, pearson, prr, rejection_ratio, spearman
 from selfj.weighted import Counts, OnTimes
 
 _MOST_UNDEFINED = 0.1
@@ -118,26 +118,30 @@ def summarise(
     All come from the same resamples; Kendall's tau, the slowest, from the first 200 of them.
     """
     good = ~failure
-    columns: dict[str, tuple[Callable[..., float], npt.NDArray[Any]]] = {
-        "pearson": (pearson, gold),
-        "spearman": (spearman, gold),
-        "kendall": (kendall, gold),
-        "auroc": (auroc, good),
-        "aurc": (aurc, failure),
-        "prr": (prr, failure),
-    }
     place, sizes = _places(groups)
-    parts = []
-    for name, (statistic, other) in columns.items():
-        make = _on_times(statistic)
-        assert make is not None
-        few = min(draws, _KENDALL_DRAWS) if name == "kendall" else draws
-        parts.append((make(place, len(sizes), scores, other), few))
-    found = _drawn(parts, len(place), len(sizes), draws, seed)
-    return {
-        name: _interval(statistic(scores, other), values, confidence)
-        for (name, (statistic, other)), values in zip(columns.items(), found, strict=True)
+    rows = place, len(sizes)
+    parts = {
+        "pearson": weighted.pearson(*rows, scores, gold),
+        "spearman": weighted.spearman(*rows, scores, gold),
+        "kendall": inversions.kendall(*rows, scores, gold),
+        "auroc": weighted.auroc(*rows, scores, good),
+        "aurc": weighted.aurc(*rows, scores, failure),
+        "oracle": weighted.best_aurc(*rows, failure),
+        "random": weighted.mean(*rows, failure.astype(np.float64)),
     }
+    wanted = [min(draws, _KENDALL_DRAWS) if name == "kendall" else draws for name in parts]
+    drawn = _drawn(list(zip(parts.values(), wanted, strict=True)), len(place), len(sizes), draws, seed)
+    found = dict(zip(parts, drawn, strict=True))
+    found["prr"] = list(map(rejection_ratio, found["random"], found["oracle"], found["aurc"]))
+    values = {
+        "pearson": pearson(scores, gold),
+        "spearman": spearman(scores, gold),
+        "kendall": kendall(scores, gold),
+        "auroc": auroc(scores, good),
+        "aurc": aurc(scores, failure),
+        "prr": prr(scores, failure),
+    }
+    return {name: _interval(value, found[name], confidence) for name, value in values.items()}
 
 
 def resamples(groups: npt.NDArray[Any], draws: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:

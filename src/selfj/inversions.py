@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from selfj.weighted import Array, Counts, OnTimes, Sorted
+from selfj.metrics import Array
+from selfj.weighted import Counts, OnTimes, Sorted
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,8 @@ def kendall(place: Counts, groups: int, scores: Array, gold: Array) -> OnTimes:
         for level in levels:
             zeros, ones = rows[level.zeros], rows[level.ones]
             if len(level.later):
-                before = np.append(0, np.cumsum(ones))
+                before = np.zeros(len(ones) + 1, dtype=np.int64)
+                np.cumsum(ones, out=before[1:])
                 smaller = (before[level.end] - before[level.begin]).astype(np.float64)
                 inversions += float(zeros[level.later].astype(np.float64) @ smaller)
             rows = np.concatenate([zeros, ones])

@@ -117,10 +117,12 @@ def prr(scores: Array, failure: Array | Flags) -> float:
     if not len(scores):
         return math.nan
     loss = failure.astype(np.float64)
-    random, oracle = float(loss.mean()), aurc(-loss, loss)
-    if random - oracle <= 1e-12:
-        return math.nan
-    return (random - aurc(scores, loss)) / (random - oracle)
+    return rejection_ratio(float(loss.mean()), aurc(-loss, loss), aurc(scores, loss))
+
+
+def rejection_ratio(random: float, oracle: float, area: float) -> float:
+    """Where an AURC lies between that of the random order (0) and the oracle's (1); NaN where these are the same."""
+    return (random - area) / (random - oracle) if random - oracle > 1e-12 else math.nan
 
 
 def calibration_bins(probability: Array, outcome: Array, bins: int = 10) -> list[tuple[float, float, int]]:
