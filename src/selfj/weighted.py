@@ -14,6 +14,8 @@ Returns of every function:
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -57,6 +59,7 @@ def pearson(place: Counts, groups: int, scores: Array, gold: Array) -> OnTimes:
 def spearman(place: Counts, groups: int, scores: Array, gold: Array) -> OnTimes:
     """Spearman's rank correlation."""
     known = ~(np.isnan(scores) | np.isnan(gold))
+    sizes = np.bincount(place[known], minlength=groups)
     x, y = Sorted(place[known], scores[known]), Sorted(place[known], gold[known])
     # Rows in blocks of near values of y, inside them in the order of x: reading both ranks so, few miss the cache.
     of_y = y.codes()[np.argsort(y.order)][x.order]
@@ -64,15 +67,12 @@ def spearman(place: Counts, groups: int, scores: Array, gold: Array) -> OnTimes:
     of_y = of_y[of_x]
 
     def of(times: Counts) -> float:
-        rows = times[x.place]
-        in_x, in_y = x.totals(rows), y.totals(times[y.place])
-        n = int(in_x.sum())
-        if n in (0, in_x.max(), in_y.max()):
+        n = int(times @ sizes)
+        ranked_x, spread_x = _ranks(x, times, n, by_row=True)
+        ranked_y, spread_y = _ranks(y, times, n, by_row=False)
+        if not (spread_x and spread_y):
             return math.nan
-        rank_x, rank_y = _centred_ranks(in_x), _centred_ranks(in_y)
-        spread_x, spread_y = float((in_x * rank_x) @ rank_x), float((in_y * rank_y) @ rank_y)
-        product = float((rows * x.spread(rank_x))[of_x] @ rank_y[of_y])
-        return _within_one(product / math.sqrt(spread_x) / math.sqrt(spread_y))
+        return _within_one(float(ranked_x[of_x] @ ranked_y[of_y]) / math.sqrt(spread_x) / math.sqrt(spread_y))
 
     return of
 
@@ -84,15 +84,18 @@ def auroc(place: Counts, groups: int, scores: Array, positive: Flags) -> OnTimes
     hit = positive[known][x.order].astype(np.int64)
 
     def of(times: Counts) -> float:
-        rows = times[x.place]
-        every, hits = x.totals(rows), x.totals(rows * hit)
-        misses = every - hits
-        n_hit, n_miss = int(hits.sum()), int(misses.sum())
-        if not (n_hit and n_miss):
-            return math.nan
-        # Twice the misses below, and those of the same score once.
-        below = 2 * np.cumsum(misses) - misses
-        return float(hits.astype(np.float64) @ below.astype(np.float64)) / 2 / (n_hit * n_miss)
+        won, n_hit, n_miss = 0.0, 0, 0
+        for part in x.parts:
+            rows = times[part.place]
+            every, _ = part.sums(rows)
+            hits, hits_so_far = part.sums(rows * hit[part.rows])
+            misses = every - hits
+            misses_so_far = np.cumsum(misses)
+            # Twice the misses below, and those of the same score once.
+            below = 2 * (misses_so_far + n_miss) - misses
+            won += float(hits.astype(np.float64) @ below.astype(np.float64)) / 2
+            n_hit, n_miss = n_hit + int(hits_so_far[-1]), n_miss + int(misses_so_far[-1])
+        return won / (n_hit * n_miss) if n_hit and n_miss else math.nan
 
     return of
 
@@ -103,6 +106,7 @@ def aurc(place: Counts, groups: int, scores: Array, failure: Array | Flags) -> O
     Inside a tie of s rows that begins after b rows with T failures, and that holds f, the expected risk at coverage k
     is (T + (k - b) f / s) / k. Its sum over the tie is f + (T - b f / s) (H(b + s) - H(b)), with harmonic numbers H.
     """
+    sizes = np.bincount(place, minlength=groups)
     x = Sorted(place, -np.where(np.isnan(scores), -np.inf, scores))
     loss = failure[x.order].astype(np.float64)
     if ((loss == 0) | (loss == 1)).all():
@@ -111,16 +115,18 @@ def aurc(place: Counts, groups: int, scores: Array, failure: Array | Flags) -> O
     harmonic = Harmonic()
 
     def of(times: Counts) -> float:
-        rows = times[x.place]
-        sizes, losses = x.totals(rows), x.totals(rows * loss)
-        ends = np.cumsum(sizes)
-        n = int(ends[-1]) if len(ends) else 0
-        if not n:
-            return math.nan
-        rates = loss if x.distinct else losses / np.maximum(sizes, 1)
-        before = np.cumsum(losses) - losses - (ends - sizes) * rates
-        grown = np.diff(harmonic.up_to(n)[ends], prepend=0.0)
-        return (float(losses.sum()) + float(before @ grown)) / n
+        table = harmonic.up_to(int(times @ sizes))
+        total, n, failed = 0.0, 0, 0.0
+        for part in x.parts:
+            rows = times[part.place]
+            tied, so_far = part.sums(rows)
+            losses, lost = part.sums(rows * loss[part.rows])
+            rates = loss[part.rows] if part.distinct else losses / np.maximum(tied, 1)
+            before = lost - losses + failed - (so_far - tied + n) * rates
+            grown = np.diff(table[n:][so_far], prepend=table[n])
+            total += float(before @ grown)
+            n, failed = n + int(so_far[-1]), failed + float(lost[-1])
+        return (failed + total) / n if n else math.nan
 
     return of
 
@@ -143,11 +149,11 @@ def ece(place: Counts, groups: int, probability: Array, outcome: Array, bins: in
     known = ~(np.isnan(probability) | np.isnan(outcome))
     x = Sorted(place[known], probability[known])
     gap = (probability[known] - outcome[known])[x.order]
-    first = x.starts()
+    first = np.append(0, x.last[:-1] + 1)
 
     def of(times: Counts) -> float:
         rows = times[x.place]
-        ends = np.cumsum(x.totals(rows))
+        ends = np.cumsum(rows)[x.last]
         n = int(ends[-1]) if len(ends) else 0
         if not n:
             return math.nan
@@ -173,6 +179,31 @@ def mean(place: Counts, groups: int, values: Array) -> OnTimes:
     return of
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Sorted rows that fit a processor's cache; a tie is never cut."""
+
+    rows: slice
+    values: slice
+    """The distinct values among all of them."""
+    place: Counts
+    last: Counts
+    """Number, inside the part, of the last row of each distinct value."""
+
+    @property
+    def distinct(self) -> bool:
+        """Whether no value comes twice."""
+        return len(self.last) == len(self.place)
+
+    def sums(self, column: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Sum over the rows of each distinct value, and of all rows up to it."""
+        so_far = np.cumsum(column)
+        if self.distinct:
+            return column, so_far
+        so_far = so_far[self.last]
+        return np.diff(so_far, prepend=0), so_far
+
+
 class Sorted:
     """Rows in rising order of one column without NaN."""
 
@@ -181,23 +212,21 @@ class Sorted:
         self.place = place[self.order]
         ranked = values[self.order]
         self.last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)) if len(ranked) else self.order
-        self.distinct = len(self.last) == len(self.order)
-
-    def totals(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Sum over the rows of each distinct value, of a column in sorted order."""
-        return rows if self.distinct else np.diff(np.cumsum(rows)[self.last], prepend=0)
-
-    def starts(self) -> Counts:
-        """Number of the first row of each distinct value."""
-        return np.append(0, self.last[:-1] + 1)
+        self.parts = self._parts()
 
     def codes(self) -> Counts:
         """Number of the distinct value of each row, in sorted order."""
         return np.repeat(np.arange(len(self.last)), np.diff(self.last, prepend=-1))
 
-    def spread(self, column: Array) -> Array:
-        """From one entry for a distinct value to one for a row, in sorted order."""
-        return column if self.distinct else np.repeat(column, np.diff(self.last, prepend=-1))
+    def _parts(self) -> list[Part]:
+        cuts = np.searchsorted(self.last, np.arange(_BLOCK, len(self.place), _BLOCK))
+        edges = [0, *np.unique(cuts[cuts > 0]).tolist(), len(self.last)]
+        parts = []
+        for begin, end in pairwise(edges):
+            if begin < end:
+                rows = slice(int(self.last[begin - 1]) + 1 if begin else 0, int(self.last[end - 1]) + 1)
+                parts.append(Part(rows, slice(begin, end), self.place[rows], self.last[begin:end] - rows.start))
+        return parts
 
 
 class Harmonic:
@@ -215,11 +244,25 @@ class Harmonic:
         return table
 
 
-def _centred_ranks(totals: Counts) -> Array:
-    """Mean rank of each distinct value minus the mean of all ranks, from the rows that have it."""
-    ends = np.cumsum(totals)
-    centred: Array = (2 * ends - totals - ends[-1]) / 2
-    return centred
+def _ranks(x: Sorted, times: Counts, n: int, *, by_row: bool) -> tuple[Array, float]:
+    """Mean rank of each value minus the mean of all n ranks, and the sum of squares over the rows.
+
+    By row, a rank is multiplied by how often the row is drawn; otherwise there is one for each distinct value.
+    """
+    ranks, spread = np.empty(len(x.order if by_row else x.last)), 0.0
+    before = 0
+    for part in x.parts:
+        rows = times[part.place]
+        tied, so_far = part.sums(rows)
+        found = (2 * (so_far + before) - tied - n) / 2
+        spread += float((tied * found) @ found)
+        if by_row:
+            spaced = found if part.distinct else np.repeat(found, np.diff(part.last, prepend=-1))
+            np.multiply(rows, spaced, out=ranks[part.rows])
+        else:
+            ranks[part.values] = found
+        before += int(so_far[-1])
+    return ranks, spread
 
 
 def _sums(place: Counts, groups: int, values: Array) -> Array:
