@@ -41,6 +41,9 @@ def kendall(scores: Array, gold: Array) -> float:
     x, y = _known(scores, gold)
     if len(x) < 2 or _constant(x) or _constant(y):
         return math.nan
+    if len(x) == 2:
+        # scipy's p-value, which nobody asks for, divides by zero here.
+        return 1.0 if (x[0] < x[1]) == (y[0] < y[1]) else -1.0
     return float(stats.kendalltau(x, y, method="asymptotic").statistic)
 
 
