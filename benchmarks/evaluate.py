@@ -1,7 +1,7 @@
 """`python -m benchmarks.evaluate [--quick]`: time and memory of all metrics with their intervals over a million rows.
 
-A process of its own makes seeded rows, four responses to an instruction, with ties, missing scores and gold, and asks for
-everything that `selfj evaluate` asks of one method: the summary (1,000 resamples), the calibration error, and the
+A process of its own makes seeded rows, four responses to an instruction, with ties, missing scores and gold, and asks
+for everything that `selfj evaluate` asks of one method: the summary (1,000 resamples), the calibration error, and the
 difference to another method. Its whole wall time and peak memory count. Then, on fewer rows, the summary is timed
 against a loop that gathers the rows of every resample, and the intervals of both are compared.
 """
@@ -89,9 +89,8 @@ def measure(rows: int, draws: int) -> tuple[float, float]:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"the evaluation of {rows:,} rows ended with exit code {process.returncode}")
-    print(
-        f"{rows:,} rows, {draws:,} resamples: {seconds:.1f} s, {usage.ru_utime + usage.ru_stime:.1f} s of processor time"
-    )
+    busy = usage.ru_utime + usage.ru_stime
+    print(f"{rows:,} rows, {draws:,} resamples: {seconds:.1f} s, {busy:.1f} s of processor time")
     return seconds, usage.ru_maxrss / 2**20
 
 
