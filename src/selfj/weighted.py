@@ -141,7 +141,19 @@ def prr(place: Counts, groups: int, scores: Array, failure: Array | Flags) -> On
 def best_aurc(place: Counts, groups: int, failure: Array | Flags) -> OnTimes:
     """AURC of the order that declines failures first."""
     loss = failure.astype(np.float64)
-    return aurc(place, groups, -loss, loss)
+    if not ((loss == 0) | (loss == 1)).all():
+        return aurc(place, groups, -loss, loss)
+    sizes = np.bincount(place, minlength=groups)
+    failed = np.bincount(place[loss == 1], minlength=groups)
+    harmonic = Harmonic()
+
+    def of(times: Counts) -> float:
+        n, failures = int(times @ sizes), int(times @ failed)
+        table, good = harmonic.up_to(n), n - failures
+        # Risk 0 up to coverage good / n, and (k - good) / k at every k after it.
+        return (failures - good * float(table[n] - table[good])) / n if n else math.nan
+
+    return of
 
 
 def ece(place: Counts, groups: int, probability: Array, outcome: Array, bins: int = 10) -> OnTimes:
@@ -245,7 +257,7 @@ class Harmonic:
 
 
 def _ranks(x: Sorted, times: Counts, n: int, *, by_row: bool) -> tuple[Array, float]:
-    """Mean rank of each value minus the mean of all n ranks, and the sum of squares over the rows.
+    """Twice the mean rank of each value minus the mean of all n ranks, and the sum of squares over the rows.
 
     By row, a rank is multiplied by how often the row is drawn; otherwise there is one for each distinct value.
     """
@@ -254,13 +266,15 @@ def _ranks(x: Sorted, times: Counts, n: int, *, by_row: bool) -> tuple[Array, fl
     for part in x.parts:
         rows = times[part.place]
         tied, so_far = part.sums(rows)
-        found = (2 * (so_far + before) - tied - n) / 2
-        spread += float((tied * found) @ found)
-        if by_row:
-            spaced = found if part.distinct else np.repeat(found, np.diff(part.last, prepend=-1))
-            np.multiply(rows, spaced, out=ranks[part.rows])
-        else:
+        found = (2 * so_far - tied + (2 * before - n)).astype(np.float64)
+        product = tied.astype(np.float64) * found
+        spread += float(product @ found)
+        if not by_row:
             ranks[part.values] = found
+        elif part.distinct:
+            ranks[part.rows] = product
+        else:
+            ranks[part.rows] = rows * np.repeat(found, np.diff(part.last, prepend=-1))
         before += int(so_far[-1])
     return ranks, spread
 
