@@ -37,13 +37,14 @@ def main() -> None:
         evaluate(*options.child)
         return
     rows, draws = (QUICK_ROWS, QUICK_DRAWS) if options.quick else (ROWS, DRAWS)
-    seconds, peak = measure(rows, draws)
+    seconds, busy, peak = measure(rows, draws)
     ratio, difference = against_gather(
         *((QUICK_PEER_ROWS, QUICK_PEER_DRAWS) if options.quick else (PEER_ROWS, PEER_DRAWS))
     )
     whole = not options.quick
     figures = [
         Figure("seconds_1m" if whole else "seconds_100k", seconds, "s", "<= 60" if whole else ""),
+        Figure("processor_seconds", busy, "s"),
         Figure("peak_gib", peak, "GiB", "<= 4"),
         Figure("speedup_vs_gather", ratio, "x"),
         Figure("difference_vs_gather", difference, "", "<= 1e-9"),
@@ -80,8 +81,8 @@ def evaluate(rows: int, draws: int) -> None:
         print(f"{name:<12} {interval.value:.6f} [{interval.low:.6f}, {interval.high:.6f}]  {interval.draws} resamples")
 
 
-def measure(rows: int, draws: int) -> tuple[float, float]:
-    """Wall seconds and peak resident GiB of a process that evaluates."""
+def measure(rows: int, draws: int) -> tuple[float, float, float]:
+    """Wall seconds, processor seconds and peak resident GiB of a process that evaluates."""
     started = time.monotonic()
     process = subprocess.Popen([sys.executable, "-m", "benchmarks.evaluate", "--child", str(rows), str(draws)])
     _, status, usage = os.wait4(process.pid, 0)
@@ -91,7 +92,7 @@ def measure(rows: int, draws: int) -> tuple[float, float]:
         sys.exit(f"the evaluation of {rows:,} rows ended with exit code {process.returncode}")
     busy = usage.ru_utime + usage.ru_stime
     print(f"{rows:,} rows, {draws:,} resamples: {seconds:.1f} s, {busy:.1f} s of processor time")
-    return seconds, usage.ru_maxrss / 2**20
+    return seconds, busy, usage.ru_maxrss / 2**20
 
 
 def against_gather(rows: int, draws: int) -> tuple[float, float]:
