@@ -11,6 +11,8 @@ LAYERS = [
     ["sft_settings", "tune_settings"],
     ["records", "progress", "files", "settings", "fencing"],
     ["config", "prompts", "metrics"],
+    ["weighted"],
+    ["inversions"],
     ["store", "bootstrap", "verdicts"],
     ["backends"],
     ["exchanges", "world", "collect", "risk", "attacks"],
