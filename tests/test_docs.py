@@ -40,11 +40,15 @@ def test_the_commands_of_the_readme(fake_demo, monkeypatch, capsys):
         {"instruction": f"What is {i} + 1?", "reference": f"{i + 1}", "response": f"{i + i % 2}"} for i in range(90)
     ]
     Path("exchanges.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    graded = [{**row, "grade": i % 3, "model": f"m{i % 2}"} for i, row in enumerate(rows)]
+    for name in ("graded.jsonl", "outputs.jsonl"):
+        Path(name).write_text("\n".join(map(json.dumps, graded)))
     lines = "\n".join(blocks(ROOT / "README.md", "bash")).splitlines()
     verbs = []
     for words in (shlex.split(line, comments=True) for line in lines):
         if words and words[0] == "selfj":
-            more = ["--set", "embedder.kind=fake", "--set", "calibrate.max_risk=0.9"] if "own" in words else []
+            more = ["--set", "embedder.kind=fake"] if {"own", "cosine+reference"} & set(words) else []
+            more += ["--set", "calibrate.max_risk=0.9"] if "own" in words else []
             monkeypatch.setattr(sys, "argv", [*words, *more])
             try:
                 main()
@@ -53,7 +57,7 @@ def test_the_commands_of_the_readme(fake_demo, monkeypatch, capsys):
                 code = stop.code or 0
             assert code == 0, (words, capsys.readouterr().err)
             verbs.append(words[1])
-    assert {"run", "ask", "evaluate", "doctor"} <= set(verbs)
+    assert {"run", "ask", "evaluate", "doctor", "grade", "rank", "rerank", "audit"} <= set(verbs)
 
 
 def test_the_config_of_the_readme():
