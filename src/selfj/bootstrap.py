@@ -5,11 +5,8 @@ statistic from the gathered rows of the resample. Both draw the same resamples.
 """
 
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -21,9 +18,6 @@ from selfj.weighted import Counts, OnTimes
 
 _MOST_UNDEFINED = 0.1
 _KENDALL_DRAWS = 200
-_THREADS = 2
-# With fewer rows, threads wait for one another more than they help.
-_ROWS_FOR_THREADS = 20_000
 _ON_TIMES: tuple[tuple[Callable[..., float], Callable[..., OnTimes]], ...] = (
     (pearson, weighted.pearson),
     (spearman, weighted.spearman),
@@ -71,7 +65,7 @@ def bootstrap(
         found = [statistic(*(column[rows] for column in columns)) for rows in resamples(groups, draws, seed)]
     else:
         place, sizes = _places(groups)
-        found = _drawn([(make(place, len(sizes), *columns), draws)], len(place), len(sizes), draws, seed)[0]
+        found = _drawn([(make(place, len(sizes), *columns), draws)], len(sizes), draws, seed)[0]
     return _interval(value, found, confidence)
 
 
@@ -98,7 +92,7 @@ def bootstrap_difference(
         )
     place, sizes = _places(groups)
     parts = [(make(place, len(sizes), scores, gold), draws) for scores in (scores_a, scores_b)]
-    found_a, found_b = _drawn(parts, len(place), len(sizes), draws, seed)
+    found_a, found_b = _drawn(parts, len(sizes), draws, seed)
     value = statistic(scores_a, gold) - statistic(scores_b, gold)
     return _interval(value, [a - b for a, b in zip(found_a, found_b, strict=True)], confidence)
 
@@ -130,7 +124,7 @@ def summarise(
         "random": weighted.mean(*rows, failure.astype(np.float64)),
     }
     wanted = [min(draws, _KENDALL_DRAWS) if name == "kendall" else draws for name in parts]
-    drawn = _drawn(list(zip(parts.values(), wanted, strict=True)), len(place), len(sizes), draws, seed)
+    drawn = _drawn(list(zip(parts.values(), wanted, strict=True)), len(sizes), draws, seed)
     found = dict(zip(parts, drawn, strict=True))
     found["prr"] = list(map(rejection_ratio, found["random"], found["oracle"], found["aurc"]))
     values = {
@@ -184,29 +178,14 @@ def _on_times(statistic: Callable[..., float]) -> Callable[..., OnTimes] | None:
     return next((make for known, make in _ON_TIMES if known is statistic), None)
 
 
-def _drawn(parts: Sequence[tuple[OnTimes, int]], rows: int, groups: int, draws: int, seed: int) -> list[list[float]]:
-    """Each part on as many resamples as it wants, the first ones; the same for any number of threads."""
-    waiting, lock = enumerate(_picked(groups, draws, seed)), Lock()
-    found = [[math.nan] * (wanted if groups else 0) for _, wanted in parts]
-
-    def work() -> None:
-        while True:
-            with lock:
-                number, picked = next(waiting, (-1, None))
-            if picked is None:
-                return
-            times = np.bincount(picked, minlength=groups)
-            for (of, wanted), values in zip(parts, found, strict=True):
-                if number < wanted:
-                    values[number] = of(times)
-
-    threads = min(_THREADS, os.cpu_count() or 1) if rows >= _ROWS_FOR_THREADS else 1
-    if threads == 1:
-        work()
-        return found
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(work) for _ in range(threads)]:
-            done.result()
+def _drawn(parts: Sequence[tuple[OnTimes, int]], groups: int, draws: int, seed: int) -> list[list[float]]:
+    """Each part on as many resamples as it wants, the first ones."""
+    found: list[list[float]] = [[] for _ in parts]
+    for number, picked in enumerate(_picked(groups, draws, seed)):
+        times = np.bincount(picked, minlength=groups)
+        for (of, wanted), values in zip(parts, found, strict=True):
+            if number < wanted:
+                values.append(of(times))
     return found
 
 

@@ -9,7 +9,7 @@ Args of every function:
     Then the columns of the metric, each of shape (n,).
 
 Returns of every function:
-    A function of `times`, shape (groups,), integers: how often each group is drawn. Threads may call it at once.
+    A function of `times`, shape (groups,), integers: how often each group is drawn.
 """
 
 import math
@@ -29,7 +29,7 @@ OnTimes: TypeAlias = Callable[[Counts], float]
 # Below this share of the mean square, a variance from sums has lost too many digits.
 _CANCELLED = 1e-4
 # Ranks that fit a processor's cache together.
-_BLOCK = 2**15
+_BLOCK = 2**16
 
 
 def pearson(place: Counts, groups: int, scores: Array, gold: Array) -> OnTimes:

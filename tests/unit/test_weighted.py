@@ -56,7 +56,7 @@ DATA = [
 ]
 
 
-@pytest.fixture(params=[4, 2**15], ids=["cut", "whole"])
+@pytest.fixture(params=[4, 2**16], ids=["cut", "whole"])
 def block(request, monkeypatch):
     """Sorted rows in many small parts, and in one."""
     monkeypatch.setattr(weighted, "_BLOCK", request.param)
@@ -163,26 +163,6 @@ def test_intervals_are_those_of_gathered_rows(scores, gold, groups):
             bootstrap_difference(statistic, *pair, **options),
             bootstrap_difference(gathered(statistic), *pair, **options),
         )
-
-
-@pytest.mark.parametrize("threads", [1, 2, 5])
-def test_threads_change_nothing(threads, monkeypatch):
-    scores, gold, groups = draw(1, levels=4, missing=0.2)
-    alone = summarise(scores, gold, gold < 0, groups, draws=210, seed=2)
-    monkeypatch.setattr(module, "_ROWS_FOR_THREADS", 0)
-    monkeypatch.setattr(module.os, "cpu_count", lambda: 8)
-    monkeypatch.setattr(module, "_THREADS", threads)
-    assert summarise(scores, gold, gold < 0, groups, draws=210, seed=2) == alone
-
-
-def test_a_fault_in_a_thread_is_raised(monkeypatch):
-    def fault(_):
-        raise ValueError("no")
-
-    monkeypatch.setattr(module, "_ROWS_FOR_THREADS", 0)
-    monkeypatch.setattr(module.os, "cpu_count", lambda: 8)
-    with pytest.raises(ValueError, match="no"):
-        module._drawn([(fault, 5)], 10, 10, 5, 0)
 
 
 @pytest.mark.parametrize(
