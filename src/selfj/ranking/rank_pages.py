@@ -179,6 +179,7 @@ def plain(ranking: Ranking) -> dict[str, Any]:
         "leaderboard": None if ranking.board is None else {"value": ranking.board.column},
         "agreement": [_plain_agreement(row) for row in ranking.agreement],
         "scorers": [_plain_scorer(scorer) for scorer in ranking.scorers],
+        "missing": {name: list(texts) for name, texts in ranking.missing.items()},
         "left_out": plain_faults(ranking.faults, ranking.where),
         "not_on_leaderboard": [] if ranking.match is None else list(ranking.match.only_outputs),
         "only_on_leaderboard": [] if ranking.match is None else list(ranking.match.only_leaderboard),

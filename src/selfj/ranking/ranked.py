@@ -20,6 +20,7 @@ from selfj.ranking.read import Candidates, read_candidates
 from selfj.ranking.scoring import LENGTH, load_scorers, score_candidates
 
 DRAWS = 1000
+_MOST_LISTED = 20
 JUDGES = ("general",)
 """Who scores where nobody is named."""
 
@@ -86,6 +87,8 @@ class Ranking:
     """Empty without a leaderboard."""
     instructions: int
     outputs: int
+    missing: Mapping[str, tuple[str, ...]]
+    """For each model that lacks outputs the first instructions that it lacks, at most 20."""
     faults: Mapping[tuple[str, str], int]
     """Rows left out, by model and reason."""
     where: Mapping[str, str]
@@ -182,6 +185,7 @@ def _ranking(
         tuple(agreements),
         len(found.instructions),
         len(found.rows),
+        _missing(found.instructions, models, characters),
         dict(found.faults),
         found.where,
         board,
@@ -189,6 +193,11 @@ def _ranking(
         draws,
         seed,
     )
+
+
+def _missing(instructions: Sequence[str], models: Sequence[str], characters: Array) -> dict[str, tuple[str, ...]]:
+    gaps = {name: np.flatnonzero(np.isnan(row)) for name, row in zip(models, characters, strict=True)}
+    return {name: tuple(instructions[n] for n in found[:_MOST_LISTED]) for name, found in gaps.items() if len(found)}
 
 
 def _matrix(values: Array, places: tuple[np.ndarray, np.ndarray, tuple[int, int]]) -> Array:
