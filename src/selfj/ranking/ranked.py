@@ -13,7 +13,7 @@ from selfj.judging.scorers import NamedScorer, ScoreColumn
 from selfj.metrics import Array
 from selfj.progress import Progress, Quiet
 from selfj.ranking.agreement import STATISTICS, correlations
-from selfj.ranking.draws import percentile, weights
+from selfj.ranking.draws import centred, percentile, weights
 from selfj.ranking.leaderboard import Leaderboard, Match, match, read_leaderboard
 from selfj.ranking.means import Means, bounded_lengths, in_order, means
 from selfj.ranking.read import Candidates, read_candidates
@@ -270,13 +270,14 @@ def correlations_of(order: Array, values: Array) -> dict[str, Array]:
 
 def _agreement(scorer: NamedScorer, kind: bool, order: Array, values: Array, floor: Array) -> Agreement:
     found = correlations_of(order, values)
-    intervals = {name: _interval(found[name]) for name in STATISTICS}
+    intervals = {name: centred(float(found[name][0]), found[name][1:]) for name in STATISTICS}
+    over = found["spearman"] - floor
     used = ~np.isnan(values) & ~np.isnan(order[0])
     return Agreement(
         scorer.name,
         scorer.title,
         kind,
         int(used.sum()),
-        over_length=_interval(found["spearman"] - floor),
+        over_length=centred(float(over[0]), over[1:], most=2.0),
         **intervals,
     )
