@@ -72,6 +72,7 @@ def test_rank_prints_and_writes_everything(cli, results):
     assert by_length[0]["above_next"] == 1
     assert data["agreement"][-1]["spearman"]["value"] == 1
     assert data["only_on_leaderboard"] == ["absent"]
+    assert data["missing"] == {"long": ["Is 0 a number?"]}
     (left_out,) = data["left_out"]
     assert (left_out["model"], left_out["reason"], left_out["rows"]) == ("long", "empty_response", 1)
     with Path("o/ranking.csv").open() as handle:
@@ -88,6 +89,26 @@ def test_rank_needs_no_leaderboard(cli, results):
     assert "Spearman" not in out
     assert not (Path("o") / "agreement.csv").exists()
     assert json.loads(Path("o/ranking.json").read_text())["agreement"] == []
+
+
+def test_a_scorer_that_can_score_nothing_says_why(cli, results):
+    code, out, err = cli(
+        "rank", results, "--judge", "contains+reference", "--leaderboard", "leaderboard.csv", "--out", "o"
+    )
+    assert code == 0, err
+    assert "89 no_reference" in out
+    data = json.loads(Path("o/ranking.json").read_text())
+    assert all(model["mean"]["value"] is None for model in data["scorers"][0]["models"])
+    assert data["agreement"][0]["spearman"]["value"] is None
+
+
+@pytest.mark.parametrize("draws", [0, 1])
+def test_one_model_with_one_output_is_enough(cli, draws):
+    Path("in.jsonl").write_text(json.dumps({"question": "A?", "output": "B", "model": "m", "q": 1}) + "\n")
+    for words in (["rank"], ["rerank", "--gold", "q"]):
+        code, out, err = cli(*words, "in.jsonl", "--judge", "random", "--draws", draws, "--out", "o")
+        assert code == 0, err
+        assert "Page" in out
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from selfj.ranking.agreement import correlations
-from selfj.ranking.draws import percentile, weights
+from selfj.ranking.draws import centred, percentile, weights
 from selfj.ranking.means import bounded_lengths, in_order, means
 
 
@@ -139,3 +139,30 @@ def test_percentiles_leave_out_what_is_undefined_up_to_a_tenth():
 def test_order_counts_ties_half():
     assert in_order(np.array([2.0, 1, 0, np.nan]), np.array([1.0, 1, 1, 1])) == pytest.approx(0.5)
     assert math.isnan(in_order(np.array([np.nan]), np.array([1.0])))
+
+
+def test_the_interval_of_a_correlation_holds_what_other_instructions_would_give():
+    """Models that hardly differ, where percentiles of resamples lie too low."""
+    rng = np.random.default_rng(11)
+    models, n, cases = 40, 150, 120
+    truth = 0.1 * rng.normal(size=models)
+    board = truth + 0.07 * rng.normal(size=models)
+    expected = correlations(truth + rng.normal(size=(4000, models)) / np.sqrt(n), board)["spearman"].mean()
+    held = {centred: 0, percentile: 0}
+    for case in range(cases):
+        scores = truth[:, None] + rng.normal(size=n) + rng.normal(size=(models, n))
+        (drawn,) = weights(n, 150, case)
+        found = correlations(np.concatenate([scores.mean(axis=1)[None], drawn @ scores.T / n]), board)["spearman"]
+        for way in held:
+            interval = way(float(found[0]), found[1:])
+            held[way] += interval.low <= expected <= interval.high
+    assert held[centred] / cases > 0.86
+    assert held[percentile] < held[centred]
+
+
+def test_a_centred_interval_stays_a_correlation():
+    interval = centred(0.99, np.array([0.5, 0.8, 0.9, 0.99] * 10))
+    assert interval.high == 1
+    assert interval.low == pytest.approx(0.5 + 0.99 - 0.7975)
+    assert math.isnan(centred(math.nan, np.array([0.5])).low)
+    assert math.isnan(centred(0.5, np.array([])).low)

@@ -45,3 +45,21 @@ def percentile(value: float, found: Array) -> Interval:
         return Interval(value, math.nan, math.nan, len(known))
     low, high = np.quantile(known, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Interval(value, float(low), float(high), len(known))
+
+
+def centred(value: float, found: Array, most: float = 1.0) -> Interval:
+    """The interval of a correlation of means: the spread of the resamples, put around the value.
+
+    Resampling adds noise to the means, so the correlations of resamples lie below the value, and where models hardly
+    differ the percentiles leave it out. Their distance from their own mean is what other instructions would change.
+
+    Args:
+        value: Of all instructions.
+        found: Shape (draws,), as in `percentile`.
+        most: Ends are kept within this and its negative.
+    """
+    known = found[~np.isnan(found)]
+    shift = value - float(known.mean()) if len(known) else math.nan
+    interval = percentile(value, found + shift)
+    low, high = (float(np.clip(end, -most, most)) for end in (interval.low, interval.high))
+    return Interval(value, low, high, interval.draws)

@@ -13,12 +13,15 @@ from selfj.report.canvas import BAD, GOOD, INK, LINE, MUTED, PALETTE, PAPER, WID
 
 _SIDE = 560
 _MOST_NAMED = 12
+_MOST_ROWS = 300
 
 
 @style()
 def models(ranking: ScorerRanking, *, width: int = WIDE) -> Figure:
     """Draw every model's mean with its interval, the best at the top; open circles hold length equal."""
     rows = [model for model in ranking.models if not math.isnan(model.mean.value)]
+    cut = f"the best {_MOST_ROWS} of {len(rows):,} models: " if len(rows) > _MOST_ROWS else ""
+    rows = rows[:_MOST_ROWS]
     step = 24 if len(rows) <= 40 else 15
     size = 12 if len(rows) <= 40 else 10
     figure, axes = new_axes(width, 66 + step * max(1, len(rows)), left=270, right=24, top=12, bottom=54)
@@ -32,7 +35,7 @@ def models(ranking: ScorerRanking, *, width: int = WIDE) -> Figure:
         axes.plot([model.mean.value], [y], "o", color=GOOD, markersize=6, markeredgecolor=PAPER, markeredgewidth=1)
         across = axes.get_yaxis_transform()
         axes.text(-0.012, y, short(model.name, 38), transform=across, ha="right", va="center", color=INK, fontsize=size)
-    named = f"mean score by {ranking.title}" + (", open: with length held equal" if controlled else "")
+    named = f"{cut}mean score by {ranking.title}" + (", open: with length held equal" if controlled else "")
     axes.set(ylim=(max(1, len(rows)) - 0.4, -0.6), yticks=[], xlabel=named)
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x")

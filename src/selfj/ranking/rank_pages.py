@@ -97,8 +97,8 @@ def agreement_grid(ranking: Ranking) -> Grid:
         cells = (cell(row.spearman, strong=strong), cell(row.kendall), cell(row.pearson), over)
         rows.append((f"{row.title}{_CONTROLLED if row.controlled else ''}", (*cells, GridCell(row.models, digits=0))))
     notes = (
-        f"Mean scores against {ranking.board.column if ranking.board else 'nothing'}. Intervals resample instructions, "
-        "the same for every row; they do not say how other models would rank.",
+        f"Mean scores against {ranking.board.column if ranking.board else 'nothing'}. Intervals: what as many "
+        "other instructions would give; they do not say how other models would rank.",
     )
     headers = ("scorer", "Spearman", "Kendall", "Pearson", "Spearman above length", "models")
     return Grid("Agreement with the leaderboard", headers, tuple(rows), notes)
@@ -179,6 +179,7 @@ def plain(ranking: Ranking) -> dict[str, Any]:
         "leaderboard": None if ranking.board is None else {"value": ranking.board.column},
         "agreement": [_plain_agreement(row) for row in ranking.agreement],
         "scorers": [_plain_scorer(scorer) for scorer in ranking.scorers],
+        "missing": {name: list(texts) for name, texts in ranking.missing.items()},
         "left_out": plain_faults(ranking.faults, ranking.where),
         "not_on_leaderboard": [] if ranking.match is None else list(ranking.match.only_outputs),
         "only_on_leaderboard": [] if ranking.match is None else list(ranking.match.only_leaderboard),

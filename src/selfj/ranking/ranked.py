@@ -13,13 +13,14 @@ from selfj.judging.scorers import NamedScorer, ScoreColumn
 from selfj.metrics import Array
 from selfj.progress import Progress, Quiet
 from selfj.ranking.agreement import STATISTICS, correlations
-from selfj.ranking.draws import percentile, weights
+from selfj.ranking.draws import centred, percentile, weights
 from selfj.ranking.leaderboard import Leaderboard, Match, match, read_leaderboard
 from selfj.ranking.means import Means, bounded_lengths, in_order, means
 from selfj.ranking.read import Candidates, read_candidates
 from selfj.ranking.scoring import LENGTH, load_scorers, score_candidates
 
 DRAWS = 1000
+_MOST_LISTED = 20
 JUDGES = ("general",)
 """Who scores where nobody is named."""
 
@@ -86,6 +87,8 @@ class Ranking:
     """Empty without a leaderboard."""
     instructions: int
     outputs: int
+    missing: Mapping[str, tuple[str, ...]]
+    """For each model that lacks outputs the first instructions that it lacks, at most 20."""
     faults: Mapping[tuple[str, str], int]
     """Rows left out, by model and reason."""
     where: Mapping[str, str]
@@ -182,6 +185,7 @@ def _ranking(
         tuple(agreements),
         len(found.instructions),
         len(found.rows),
+        _missing(found.instructions, models, characters),
         dict(found.faults),
         found.where,
         board,
@@ -189,6 +193,11 @@ def _ranking(
         draws,
         seed,
     )
+
+
+def _missing(instructions: Sequence[str], models: Sequence[str], characters: Array) -> dict[str, tuple[str, ...]]:
+    gaps = {name: np.flatnonzero(np.isnan(row)) for name, row in zip(models, characters, strict=True)}
+    return {name: tuple(instructions[n] for n in found[:_MOST_LISTED]) for name, found in gaps.items() if len(found)}
 
 
 def _matrix(values: Array, places: tuple[np.ndarray, np.ndarray, tuple[int, int]]) -> Array:
@@ -261,13 +270,14 @@ def correlations_of(order: Array, values: Array) -> dict[str, Array]:
 
 def _agreement(scorer: NamedScorer, kind: bool, order: Array, values: Array, floor: Array) -> Agreement:
     found = correlations_of(order, values)
-    intervals = {name: _interval(found[name]) for name in STATISTICS}
+    intervals = {name: centred(float(found[name][0]), found[name][1:]) for name in STATISTICS}
+    over = found["spearman"] - floor
     used = ~np.isnan(values) & ~np.isnan(order[0])
     return Agreement(
         scorer.name,
         scorer.title,
         kind,
         int(used.sum()),
-        over_length=_interval(found["spearman"] - floor),
+        over_length=centred(float(over[0]), over[1:], most=2.0),
         **intervals,
     )

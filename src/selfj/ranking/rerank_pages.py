@@ -36,14 +36,15 @@ def gain_grid(found: Reranking) -> Grid:
     rows = []
     for curve in found.curves:
         last = curve.points[-1]
-        cells = [cell(point.gold, digits) for point in curve.points]
+        cells = [GridCell(exact(point.gold.value), digits=digits) for point in curve.points]
         cells += [GridCell(words="–") if curve.scorer == RANDOM else cell(last.gain, digits), cell(last.win_rate, 3)]
         rows.append((curve.title, tuple(cells)))
     headers = ("pick by", *(f"of {size}" for size in sizes), f"gain at {sizes[-1]}", f"win rate at {sizes[-1]}")
     notes = (
         f"Mean {found.gold} of the pick out of so many candidates drawn at random, over {found.used:,} instructions "
-        f"that have at least {sizes[-1]} with {found.gold}; expectations over all draws are exact. Intervals: "
-        f"{found.draws:,} resamples of the instructions. Win rate: against one random candidate, ties half.",
+        f"that have at least {sizes[-1]} with {found.gold}. Means over all draws are exact; rerank.csv has their "
+        "intervals. Gain: over a random candidate. Win rate: against one, ties half. Intervals: "
+        f"{found.draws:,} resamples of the instructions.",
     )
     return Grid(f"Mean {found.gold} of the pick", headers, tuple(rows), notes)
 
