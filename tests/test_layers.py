@@ -17,7 +17,7 @@ LAYERS = [
     ["judge"],
     ["label", "baselines", "peers"],
     ["tune", "report"],
-    ["gold", "evaluation", "card", "general"],
+    ["gold", "evaluation", "following", "card", "general"],
     ["stages", "assistant", "doctor", "judging", "publish"],
     ["ranking", "comparison", "grading", "audit"],
     ["pipeline", "foresight"],
@@ -26,7 +26,7 @@ LAYERS = [
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 # These resolve names to modules, so they alone may import inside a function.
 LOADERS = {"backends/__init__.py", "tune/__init__.py", "tune/sft.py", "publish/__init__.py", "foresight.py"}
-LOADERS |= {f"cli/{name}.py" for name in ("__init__", "stages", "judging", "publishing")}
+LOADERS |= {f"cli/{name}.py" for name in ("__init__", "stages", "judging", "publishing", "evaluating")}
 FAMILIES = {"general", "backends", "tune", "collect", "world", "report", "judging", "publish"}
 FAMILIES |= {"ranking", "comparison", "grading", "audit", "cli"}
 # Packages that no module may load just because selfj was imported.
