@@ -37,6 +37,7 @@ def test_csv_keeps_full_figures_and_runs_no_formula():
     assert rows[1]["judge"] == "'=1+1"
     assert rows[0]["price words"] == "needs a key"
     assert rows[0]["Pearson high"] == "0.75"
+    assert rows[0]["Pearson words"] == rows[1]["price words"] == ""
 
 
 def test_the_page_holds_everything_and_escapes_it():

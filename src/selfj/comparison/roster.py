@@ -37,14 +37,14 @@ class PaperRow:
 
 
 _JUDGE = "needs a judge in `judges`"
-_GPT = "needs an API key and a judge in `judges`"
+_GPT = "needs an API key and `judges`"
 _GPT_PATTERN = "gpt35turbo"
 
 ROSTER = (
     PaperRow("cosine", "Cosine", True, "needs label.cosine"),
     PaperRow("self_eval_reference", "Self-eval", True, "needs label.self_eval and a target model"),
     PaperRow("z", "Self-eval + Cosine", True, "needs label.self_eval and label.cosine"),
-    PaperRow("gpt35_reference", "GPT-3.5-turbo", True, f"{_GPT} with reference = true", _GPT_PATTERN, "generative"),
+    PaperRow("gpt35_reference", "GPT-3.5-turbo", True, f"{_GPT} (reference = true)", _GPT_PATTERN, "generative"),
     PaperRow("gpt35_cosine", "GPT-3.5-turbo + Cosine", True, "needs GPT-3.5-turbo with reference, and Cosine"),
     PaperRow("self_j_teacher", "Self-J", True, "needs references"),
     PaperRow("ppl", "PPL", False, "needs log probabilities or a target model"),

@@ -1,16 +1,15 @@
 """Selective following for each target model, from the sources of a comparison."""
 
-import re
 from collections.abc import Sequence
 
 from selfj.comparison.records import Asked, Method, Source
 from selfj.following import following
-from selfj.report.following import following_grid
+from selfj.report.following import TITLE, following_grid
 from selfj.report.grid import Grid
 
 
-def selective(sources: Sequence[Source], methods: Sequence[Method], asked: Asked) -> dict[str, Grid]:
-    """Tables of selective following for every source whose scale of gold is known, over all and by category.
+def selective(sources: Sequence[Source], methods: Sequence[Method], asked: Asked) -> dict[str, Grid | None]:
+    """Tables of selective following over all exchanges and by category, of sources whose scale of gold is known.
 
     Args:
         sources: With gold in every row.
@@ -18,18 +17,16 @@ def selective(sources: Sequence[Source], methods: Sequence[Method], asked: Asked
         asked: Says what a failure is.
     """
     titles = {method.key: method.title for method in methods if not method.reference}
-    made: dict[str, Grid] = {}
-    for number, source in enumerate(sources, start=1):
+    parts = {}
+    for source in sources:
         failure = source.failure(asked.min_quality)
         if failure is None:
             continue
-        scores = {key: source.scores[key] for key in titles if key in source.scores}
-        rows = following(scores, failure, source.categories)
         several = sum(other.model == source.model for other in sources) > 1
         name = f"{source.model}, seed {source.seed}" if several else source.model
-        stem = f"{number}_{re.sub(r'[^A-Za-z0-9.-]+', '_', name).strip('_.')[-60:]}"
-        made[f"selective_{stem}"] = following_grid(rows, titles, title=f"Selective following: {name}")
-        if any(row["category"] is not None for row in rows):
-            title = f"Selective following by category: {name}"
-            made[f"categories_{stem}"] = following_grid(rows, titles, title=title, by_category=True)
-    return made
+        scores = {key: source.scores[key] for key in titles if key in source.scores}
+        parts["" if len(sources) == 1 else name] = following(scores, failure, source.categories)
+    return {
+        "selective": following_grid(parts, titles),
+        "selective_by_category": following_grid(parts, titles, title=f"{TITLE} by category", by_category=True),
+    }

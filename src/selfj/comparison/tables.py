@@ -104,7 +104,9 @@ def _notes(sources: Sequence[Source], table: Table, asked: Asked) -> tuple[str, 
         *_missing(sources, table.methods),
     ]
     if len(table.models) < len(sources):
-        notes.append("Of several runs of one target model the mean is shown; the last table has the spread over seeds.")
+        notes.append(
+            "Of several runs of one target model the mean is shown; the table of the spread over seeds has the rest."
+        )
     if asked.published:
         notes.append(
             f"Columns marked as published are the figures of {published.CITATION}: Pearson x 100 with GPT-4's ratings "

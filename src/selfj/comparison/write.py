@@ -6,13 +6,15 @@ from pathlib import Path
 
 from selfj.comparison import tables
 from selfj.comparison.records import Asked, Source
-from selfj.files import write_json, write_text
+from selfj.files import explained, write_json, write_text
 from selfj.report.grid import Grid
 from selfj.report.sheet import Block, Fact, render_sheet
 from selfj.report.text import inline
 from selfj.store import versions
 
 NAME = "comparison"
+TABLES = ("with_reference", "without_reference", "differences", "seeds", "selective", "selective_by_category")
+"""Names of all tables there can be."""
 
 
 def write(grids: Mapping[str, Grid], sources: Sequence[Source], asked: Asked) -> Path:
@@ -39,6 +41,10 @@ def write(grids: Mapping[str, Grid], sources: Sequence[Source], asked: Asked) ->
         out / f"{NAME}.md", "\n".join(f"## {inline(grid.title)}\n\n{grid.markdown()}" for grid in grids.values())
     )
     write_text(out / f"{NAME}.tex", "\n".join(f"% {grid.title}\n{grid.latex()}" for grid in grids.values()))
+    # A table that is there from before and is not made now would be taken for one of these.
+    for name in set(TABLES) - set(grids):
+        with explained(out / f"{name}.csv", "delete"):
+            (out / f"{name}.csv").unlink(missing_ok=True)
     for name, grid in grids.items():
         write_text(out / f"{name}.csv", grid.csv())
     page = out / f"{NAME}.html"
