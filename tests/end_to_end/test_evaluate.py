@@ -59,6 +59,8 @@ def test_one_run_keeps_its_report_and_options(cli):
     assert code == 0
     assert "report.html" in out
     assert (made.path / "report" / "report.html").read_bytes() == page
+    Path("config").write_text((made.path / "run.toml").read_text())
+    assert cli("evaluate", "config")[0] == 0
     assert not OUT.exists()
     assert not (made.path / "comparison").exists()
     code, out, _ = cli("evaluate", "runs/one", "--dry-run")

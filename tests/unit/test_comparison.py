@@ -22,7 +22,7 @@ from selfj.comparison.selecting import selective
 from selfj.comparison.write import command, write
 from selfj.errors import ConfigError
 from selfj.exchanges import Exchange
-from selfj.metrics import auroc, kendall, pearson, spearman
+from selfj.metrics import auroc, kendall, pearson, prr, spearman
 from selfj.records import Instruction, Response
 
 DRAWS = 40
@@ -167,7 +167,7 @@ def test_the_best_of_each_column_is_marked_within_its_block():
 def test_without_self_j_the_first_method_is_compared():
     one = source("m", range(20), keys=("self_j", "vro", "own"))
     del one.scores["self_j"]
-    grid = tables.differences([one], table_of([one]), Asked(("x",)))
+    grid = tables.differences([one], table_of([one]), "Pearson x 100")
     assert grid.title.startswith("VRO minus")
     assert [name for name, _ in grid.rows] == ["Own"]
 
@@ -178,9 +178,24 @@ def test_missing_scores_and_an_unknown_scale_are_told():
     notes = " ".join(second.notes)
     assert "Self-J 3 of 20 (m)" in notes
     assert "--gold-scale" in notes
-    assert selective([one], all_methods([one]), Asked(("x",))) == {"selective": None, "selective_by_category": None}
+    assert selective([one], all_methods([one]), Asked(("x",))) == dict.fromkeys(
+        ("selective", "selective_differences", "selective_by_category")
+    )
     auc = tables.blocks([one], table_of([one], "auroc"), Asked(("x",), metric="auroc"))[1]
     assert dict(auc.rows)["Self-J"][0].words == "needs --gold-scale"
+
+
+def test_differences_in_prr_are_paired():
+    one = source("m", range(40))
+    grid = selective([one], all_methods([one]), Asked(("x",), draws=DRAWS, confidence=0.9, seed=3))[
+        "selective_differences"
+    ]
+    bad = (one.gold < 5).astype(float)
+    wanted = bootstrap_difference(
+        prr, one.scores["self_j"], one.scores["ppl"], bad, groups=one.groups, draws=DRAWS, confidence=0.9, seed=3
+    )
+    found = dict(grid.rows)["PPL"][0]
+    assert (found.value, found.low, found.high) == pytest.approx((wanted.value, wanted.low, wanted.high), abs=1e-6)
 
 
 def test_rows_without_gold_are_left_out_and_counted():

@@ -45,9 +45,9 @@ def compare(asked: Asked, progress: Progress | None = None) -> Compared:
     )
     grids = dict(zip(("with_reference", "without_reference"), tables.blocks(sources, table, asked), strict=True))
     more = {
-        "differences": tables.differences(sources, table, asked),
+        "differences": tables.differences(sources, table, f"{tables.NAMES[asked.metric]} x {tables.SCALE}"),
         "seeds": tables.seeds(sources, table, asked),
-        **selective(sources, table.methods, asked),
+        **selective(sources, table.methods, asked, progress),
     }
     grids |= {name: grid for name, grid in more.items() if grid is not None}
     return Compared(grids, write(grids, sources, asked))

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -10,12 +11,12 @@ import numpy.typing as npt
 from selfj.bootstrap import resamples
 from selfj.comparison.records import Method, Metric, Source
 from selfj.comparison.roster import LAST, ROSTER
-from selfj.metrics import Array, Flags, auroc, kendall, pearson, spearman
+from selfj.metrics import Array, Flags, auroc, kendall, pearson, prr, spearman
 from selfj.progress import Progress, Quiet
 
 _MOST_UNDEFINED = 0.1
-KENDALL_DRAWS = 200
-"""Kendall's tau is slow, so it is drawn at most so often."""
+SLOW_DRAWS = 200
+"""Kendall's tau and PRR are slow, so they are drawn at most so often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def all_methods(sources: Sequence[Source]) -> tuple[Method, ...]:
 
 def correlate(
     sources: Sequence[Source],
-    metric: Metric,
+    metric: Metric | Literal["prr"],
     *,
     min_quality: float,
     draws: int,
@@ -84,15 +85,16 @@ def correlate(
 
     Args:
         sources: With gold in every row.
-        metric: `auroc` is that of good exchanges against failures; undefined where the scale of gold is not known.
+        metric: `auroc` is that of good exchanges against failures, `prr` that of declining failures first; both are
+            undefined where the scale of gold is not known.
         min_quality: See `Source.failure`.
-        draws: Resamples; for Kendall's tau at most `KENDALL_DRAWS`.
+        draws: Resamples; at most `SLOW_DRAWS` for Kendall's tau and PRR.
         confidence: Share of resamples inside an interval.
         seed: The same seed gives the same intervals.
         progress: Told of every draw.
     """
     progress = progress or Quiet()
-    draws = min(draws, KENDALL_DRAWS) if metric == "kendall" else draws
+    draws = min(draws, SLOW_DRAWS) if metric in ("kendall", "prr") else draws
     methods = all_methods(sources)
     models = tuple(dict.fromkeys(source.model for source in sources))
     measures = [_measure(source, metric, min_quality) for source in sources]
@@ -130,18 +132,20 @@ Measure = Callable[[Array | None, npt.NDArray[np.int64] | None], float]
 """Of a column of scores, or of some of its rows."""
 
 
-def _measure(source: Source, metric: Metric, min_quality: float) -> Measure:
-    if metric == "auroc":
+def _measure(source: Source, metric: Metric | Literal["prr"], min_quality: float) -> Measure:
+    if metric in ("auroc", "prr"):
         failure = source.failure(min_quality)
-        return _of_flags(None if failure is None else ~failure)
+        if failure is None:
+            return lambda column, rows: math.nan
+        return _of_flags(auroc, ~failure) if metric == "auroc" else _of_flags(prr, failure)
     return _of_gold({"pearson": pearson, "spearman": spearman, "kendall": kendall}[metric], source.gold)
 
 
-def _of_flags(good: Flags | None) -> Measure:
+def _of_flags(statistic: Callable[[Array, Flags], float], flags: Flags) -> Measure:
     def measure(column: Array | None, rows: npt.NDArray[np.int64] | None) -> float:
-        if column is None or good is None:
+        if column is None:
             return math.nan
-        return auroc(column, good) if rows is None else auroc(column[rows], good[rows])
+        return statistic(column, flags) if rows is None else statistic(column[rows], flags[rows])
 
     return measure
 

@@ -1,5 +1,6 @@
 """From what was asked to sources with all their scores."""
 
+import tomllib
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import closing
@@ -20,12 +21,14 @@ from selfj.progress import Progress, Quiet
 from selfj.records import hash_fraction
 
 CACHE = "scores.sqlite"
+_LONGEST_CONFIG = 1 << 20
+"""In bytes."""
 _ROWS = {"cosine+reference": "cosine", "cosine": "cosine_instruction"}
 """Keys of scorers that are named otherwise; `cosine` is the paper's, with the reference."""
 
 
 def is_run(name: str) -> bool:
-    """Whether a source is a run: a folder, a TOML file or a config that ships; anything else is a file of exchanges.
+    """Whether a source is a run: a folder, a config or the name of one; anything else is a file of exchanges.
 
     Raises:
         ConfigError: There is nothing of this name.
@@ -35,7 +38,18 @@ def is_run(name: str) -> bool:
         return True
     if not path.exists():
         raise ConfigError(f"There is no {name}: expected the folder of a finished run, or a file of exchanges.")
-    return False
+    return not path.suffix and _is_config(path)
+
+
+def _is_config(path: Path) -> bool:
+    """Whether a file without an extension is a config, which may have any name."""
+    if not path.is_file() or path.stat().st_size > _LONGEST_CONFIG:
+        return False
+    try:
+        with path.open("rb") as handle:
+            return bool(tomllib.load(handle))
+    except (OSError, ValueError):
+        return False
 
 
 def gather(asked: Asked, progress: Progress | None = None) -> list[Source]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from selfj.comparison import published
-from selfj.comparison.correlate import KENDALL_DRAWS, Estimate, Table
+from selfj.comparison.correlate import SLOW_DRAWS, Estimate, Table
 from selfj.comparison.records import Asked, Method, Metric, Source
 from selfj.comparison.roster import LAST
 from selfj.report.grid import Grid, GridCell, strongest
@@ -16,7 +16,8 @@ NAMES: dict[Metric, str] = {
     "pearson": "Pearson", "spearman": "Spearman", "kendall": "Kendall's tau-b", "auroc": "AUROC",
 }  # fmt: skip
 JUDGE = "self_j"
-_SCALE = 100
+SCALE = 100
+"""Correlations are shown times this, as in the paper."""
 _DIGITS = 2
 
 
@@ -53,7 +54,7 @@ def _block(sources: Sequence[Source], table: Table, rows: Sequence[int], asked: 
     columns = [f"{name}, published" for name in published.MODELS] if asked.published else []
     notes = _notes(sources, table, asked) if not reference else ()
     return Grid(
-        f"{NAMES[asked.metric]} x {_SCALE}: {title.lower()}",
+        f"{NAMES[asked.metric]} x {SCALE}: {title.lower()}",
         (title, *table.models, "average", *columns),
         tuple(made),
         notes,
@@ -63,12 +64,12 @@ def _block(sources: Sequence[Source], table: Table, rows: Sequence[int], asked: 
 def _published(method: Method) -> list[GridCell]:
     found = published.PEARSON.get(method.key)
     if found is None:
-        return [GridCell(words="not in the paper") for _ in published.MODELS]
+        return [GridCell() for _ in published.MODELS]
     return [GridCell(value, digits=_DIGITS) for value in found]
 
 
-def _cell(found: Estimate) -> GridCell:
-    value, low, high = (None if math.isnan(x) else round(_SCALE * x, 6) for x in (found.value, found.low, found.high))
+def _cell(found: Estimate, scale: float = SCALE) -> GridCell:
+    value, low, high = (None if math.isnan(x) else round(scale * x, 6) for x in (found.value, found.low, found.high))
     return GridCell(value, low, high, digits=_DIGITS)
 
 
@@ -87,18 +88,16 @@ def _why(sources: Sequence[Source], model: str, method: Method, asked: Asked) ->
 
 
 def _notes(sources: Sequence[Source], table: Table, asked: Asked) -> tuple[str, ...]:
-    meaning = f"{NAMES[asked.metric]} x {_SCALE} of scores and gold"
+    meaning = f"{NAMES[asked.metric]} x {SCALE} of scores and gold"
     if asked.metric == "auroc":
-        meaning = f"AUROC x {_SCALE}: how often a good response scores above a failure; 50 is guessing"
+        meaning = f"AUROC x {SCALE}: how often a good response scores above a failure; 50 is guessing"
     confidence, draws = percent(table.confidence), len(table.drawn)
-    fewer = f" (Kendall's tau at most {KENDALL_DRAWS})" if asked.metric == "kendall" else ""
+    fewer = f" (Kendall's tau at most {SLOW_DRAWS})" if asked.metric == "kendall" else ""
     notes = [
         f"{meaning}. In brackets the {confidence} interval over {draws:,} resamples of the instructions{fewer}, seed "
         f"{asked.seed}; an instruction that several target models answered is drawn for all of them together. The best "
         "of each column is marked.",
-        "Gold: "
-        + "; ".join(f"{s.model}: {s.gold_name} ({len(s.gold):,} exchanges, from {s.name})" for s in sources)
-        + ".",
+        _gold(sources),
         failures(sources, asked),
         *(note for source in sources for note in source.notes),
         *_missing(sources, table.methods),
@@ -110,9 +109,19 @@ def _notes(sources: Sequence[Source], table: Table, asked: Asked) -> tuple[str, 
     if asked.published:
         notes.append(
             f"Columns marked as published are the figures of {published.CITATION}: Pearson x 100 with GPT-4's ratings "
-            "over 850 other exchanges. They were not measured here and are no part of average or best."
+            "over 850 other exchanges. They were not measured here and are no part of average or best; a dash stands "
+            "for what the paper does not have."
         )
     return tuple(note for note in notes if note)
+
+
+def _gold(sources: Sequence[Source]) -> str:
+    """What gold is in each place, and of how many exchanges."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for source in sources:
+        places.setdefault((source.gold_name, source.name), []).append(f"{source.model} {len(source.gold):,}")
+    listed = "; ".join(f"{gold} of {name} ({', '.join(n)})" for (gold, name), n in places.items())
+    return f"Gold, and in brackets the exchanges: {listed}."
 
 
 def failures(sources: Sequence[Source], asked: Asked) -> str:
@@ -150,8 +159,15 @@ def base_of(sources: Sequence[Source], table: Table) -> int | None:
     return next(iter(own or keys), None)
 
 
-def differences(sources: Sequence[Source], table: Table, asked: Asked) -> Grid | None:
-    """Paired differences of one method and every other without reference; None where there is no such pair."""
+def differences(sources: Sequence[Source], table: Table, name: str, *, scale: float = SCALE) -> Grid | None:
+    """Paired differences of one method and every other without reference; None where there is no such pair.
+
+    Args:
+        sources: Those of the table.
+        table: With resamples.
+        name: Of what is compared.
+        scale: Values are shown times this.
+    """
     base = base_of(sources, table)
     if base is None:
         return None
@@ -160,18 +176,17 @@ def differences(sources: Sequence[Source], table: Table, asked: Asked) -> Grid |
         if method.reference or i == base:
             continue
         found = [table.difference(base, i, m) for m in range(len(table.models))]
-        cells = [_cell(item) for item in (*found, table.difference(base, i))]
+        cells = [_cell(item, scale) for item in (*found, table.difference(base, i))]
         if any(cell.value is not None for cell in cells):
             rows.append((method.title, tuple(cells)))
     if not rows:
         return None
-    title = table.methods[base].title
+    title = f"{table.methods[base].title} minus each other method, {name}"
     note = (
-        "Paired: both methods on the same resamples. Where the interval holds 0, the two cannot be told apart. The "
-        "average is over target models, within each resample."
+        f"Paired: both methods on the same {len(table.drawn):,} resamples. Where the interval holds 0, the two cannot "
+        "be told apart. The average is over target models, within each resample."
     )
-    name = f"{title} minus each other method, {NAMES[asked.metric]} x {_SCALE}"
-    return Grid(name, ("minus", *table.models, "average"), tuple(rows), (note,))
+    return Grid(title, ("minus", *table.models, "average"), tuple(rows), (note,))
 
 
 def seeds(sources: Sequence[Source], table: Table, asked: Asked) -> Grid | None:
@@ -184,7 +199,7 @@ def seeds(sources: Sequence[Source], table: Table, asked: Asked) -> Grid | None:
         cells: list[GridCell] = []
         for model in several:
             values = table.by_source[[n for n, s in enumerate(sources) if s.model == model], i]
-            known = _SCALE * values[~np.isnan(values)]
+            known = SCALE * values[~np.isnan(values)]
             cells.append(GridCell(round(float(known.mean()), 6) if len(known) else None, digits=_DIGITS))
             cells.append(GridCell(round(float(known.std(ddof=1)), 6) if len(known) > 1 else None, digits=_DIGITS))
             cells.append(GridCell(words=str(len(known))))
@@ -194,4 +209,4 @@ def seeds(sources: Sequence[Source], table: Table, asked: Asked) -> Grid | None:
     heads = [f"{model}: {part}" for model in several for part in ("mean", "standard deviation", "runs")]
     listed = "; ".join(f"{m}: seeds {', '.join(str(s.seed) for s in sources if s.model == m)}" for m in several)
     note = f"Sample standard deviation (n - 1) over runs that differ in their seed ({listed})."
-    return Grid(f"Spread over seeds, {NAMES[asked.metric]} x {_SCALE}", ("method", *heads), tuple(rows), (note,))
+    return Grid(f"Spread over seeds, {NAMES[asked.metric]} x {SCALE}", ("method", *heads), tuple(rows), (note,))

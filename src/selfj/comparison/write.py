@@ -13,7 +13,15 @@ from selfj.report.text import inline
 from selfj.store import versions
 
 NAME = "comparison"
-TABLES = ("with_reference", "without_reference", "differences", "seeds", "selective", "selective_by_category")
+TABLES = (
+    "with_reference",
+    "without_reference",
+    "differences",
+    "seeds",
+    "selective",
+    "selective_differences",
+    "selective_by_category",
+)
 """Names of all tables there can be."""
 
 
