@@ -1,6 +1,7 @@
 """Selective instruction following: how much each method lets through at a risk, and how much good it declines."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,12 +11,14 @@ from selfj.metrics import Array, Flags, aurc, prr, reach
 
 RISKS = (0.05, 0.1, 0.2)
 """Shares of failures among the answers at which coverage is told."""
+MOST_CATEGORIES = 12
+"""Of more categories the largest are told."""
 
 
 def following(
     scores: Mapping[str, Array], failure: Flags, categories: Sequence[str | None], risks: Sequence[float] = RISKS
 ) -> list[shapes.Following]:
-    """Measure every method on all rows, and on those of each category where there are several.
+    """Measure every method on all rows, and on those of each of the largest categories where there are several.
 
     Args:
         scores: By method, shape (n,); NaN is declined first.
@@ -23,7 +26,8 @@ def following(
         categories: Of each row; None is in no category.
         risks: In [0, 1].
     """
-    names = sorted({name for name in categories if name})
+    sizes = Counter(name for name in categories if name)
+    names = sorted(sorted(sizes, key=lambda name: (-sizes[name], name))[:MOST_CATEGORIES])
     labels = np.array([name or "" for name in categories])
     made = [_row(key, None, column, failure, risks) for key, column in scores.items()]
     if len(names) > 1:

@@ -184,7 +184,7 @@ def test_a_file_with_many_models(cli):
         assert low["UltraRM-13b"][model]["value"] == pytest.approx(100 * pearson(reward, gold), abs=1e-5)
         assert low["Length"][model]["value"] == pytest.approx(100 * pearson(length, gold), abs=1e-5)
     assert tables["with_reference"]["mine"]["alpha"]["value"] == 100
-    assert low["Self-J"]["alpha"]["words"].startswith("needs --score self_j=")
+    assert low["Self-J"]["alpha"]["words"].startswith("needs --score self_j")
     assert "1 of 40 (alpha)" in " ".join(data["tables"]["without_reference"]["notes"])
     assert "alpha: UltraRM-13b" in tables["selective"]
     assert next(iter(tables["differences"])) == "Length"
@@ -220,6 +220,17 @@ def test_a_column_of_ones_own_names_the_model_and_the_file_does_otherwise(cli):
     assert table()[0]["models"] == ["mixed"]
     assert cli("evaluate", name, *options, "--model", "who")[0] == 0
     assert table()[0]["models"] == ["alpha", "beta"]
+
+
+def test_names_from_a_file_steer_nothing(cli):
+    rows = list(exchanges(models=("alpha\x1b[31m<script>&\\b$x$_", "[red]beta|x")))
+    code, out, _ = cli("evaluate", as_jsonl(rows), "--gold", "gold", "--score", "x=reward", "--draws", "20")
+    assert code == 0
+    assert "\x1b" not in out
+    assert "[red]beta|x" in out
+    assert "<script" not in (OUT / "comparison.html").read_text()
+    assert r"[red]beta\|x".replace("[", r"\[").replace("]", r"\]") in (OUT / "comparison.md").read_text()
+    assert r"\&\textbackslash{}b\$x\$\_" in (OUT / "comparison.tex").read_text()
 
 
 def test_a_run_beside_a_file(cli):

@@ -85,6 +85,13 @@ def test_one_category_is_not_told_again():
     assert {row["category"] for row in rows(["a"])[2]} == {None}
 
 
+def test_of_many_categories_the_largest_are_told():
+    categories = [f"c{i:02}" for i in range(20) for _ in range(i + 1)]
+    scores = {"self_j": np.arange(len(categories), dtype=float)}
+    found = following(scores, np.zeros(len(categories), dtype=bool), categories)
+    assert [row["category"] for row in found] == [None, *(f"c{i:02}" for i in range(8, 20))]
+
+
 def test_the_table_marks_the_best_of_each_block_and_what_is_lower_is_better():
     titles = {"self_j": "Self-J", "length": "Length"}
     found = rows(["a", "b"])[2]

@@ -121,17 +121,22 @@ def _show(compared: "Compared") -> None:
     from selfj.terminal import OUT, print_table
 
     for grid in list(compared.grids.values())[:2]:
-        rows = [
-            [name, *(f"{show(cell)} *" if cell.strong else show(cell) for cell in cells)] for name, cells in grid.rows
-        ]
-        print_table(list(grid.headers), rows)
+        rows = [[name, *(show(cell) + " *" * cell.strong for cell in cells)] for name, cells in grid.rows]
+        # Names of models and columns come from files, and could steer a terminal.
+        print_table([_flat(name) for name in grid.headers], [[_flat(text) for text in row] for row in rows])
         for note in grid.notes:
-            OUT.print(f"• {note}", markup=False, highlight=False)
+            OUT.print(f"• {_flat(note)}", markup=False, highlight=False)
     OUT.print(
         f"\nTable: {compared.page}, and .md, .tex, .json and CSV beside it; * best of its column",
         markup=False,
         highlight=False,
     )
+
+
+def _flat(text: str) -> str:
+    from selfj.report.text import plain
+
+    return plain(" ".join(text.split()))
 
 
 def _pairs(given: list[str] | None, option: str) -> dict[str, str]:

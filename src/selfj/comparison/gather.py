@@ -72,7 +72,6 @@ def gather(asked: Asked, progress: Progress | None = None) -> list[Source]:
     _check_scores(sources, asked)
     sources = [_with_floor(source) for source in _named_apart(sources)]
     if scorers:
-        asked.out.mkdir(parents=True, exist_ok=True)
         with closing(ScoreCache(asked.out / CACHE)) as cache:
             for key, scorer in scorers:
                 sources = [_judged(source, key, scorer, cache, progress or Quiet()) for source in sources]

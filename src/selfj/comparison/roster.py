@@ -68,8 +68,8 @@ def needed_by_file(row: PaperRow) -> str:
     if row.key == "cosine":
         return "needs --judge cosine+reference"
     if row.key == "self_j":
-        return "needs --score self_j=COLUMN or --judge self_j=RUN"
-    return f"needs --score {row.key}=COLUMN"
+        return "needs --score self_j or --judge self_j"
+    return f"needs --score {row.key}"
 
 
 def row_of(peer: Peer) -> PaperRow | None:

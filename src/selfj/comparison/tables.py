@@ -94,11 +94,12 @@ def _notes(sources: Sequence[Source], table: Table, asked: Asked) -> tuple[str, 
     confidence, draws = percent(table.confidence), len(table.drawn)
     fewer = f" (Kendall's tau at most {SLOW_DRAWS})" if asked.metric == "kendall" else ""
     notes = [
-        f"{meaning}. In brackets the {confidence} interval over {draws:,} resamples of the instructions{fewer}, seed "
-        f"{asked.seed}; an instruction that several target models answered is drawn for all of them together. The best "
+        f"{meaning}. Beside each value its {confidence} interval over {draws:,} resamples of the instructions{fewer}, "
+        f"seed {asked.seed}; an instruction that several target models answered is drawn for all of them together. The best "
         "of each column is marked.",
         _gold(sources),
         failures(sources, asked),
+        _keys(sources),
         *(note for source in sources for note in source.notes),
         *_missing(sources, table.methods),
     ]
@@ -113,6 +114,14 @@ def _notes(sources: Sequence[Source], table: Table, asked: Asked) -> tuple[str, 
             "for what the paper does not have."
         )
     return tuple(note for note in notes if note)
+
+
+def _keys(sources: Sequence[Source]) -> str:
+    """How rows are filled, where a file leaves some empty."""
+    empty = [words for source in sources for key, words in source.absent.items() if key not in source.scores]
+    if not any("--score" in words for words in empty):
+        return ""
+    return "A row is filled from a column by its key, such as --score self_eval_reference=COLUMN."
 
 
 def _gold(sources: Sequence[Source]) -> str:

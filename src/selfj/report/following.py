@@ -13,6 +13,7 @@ NOTES = (
     "The thresholds are chosen on these very rows, so this says how well scores order responses and promises nothing. "
     "AURC: lower is better. PRR: 1 is the oracle's order, 0 a random one. The best of each block is marked.",
 )
+_LARGEST = "Of many categories only the largest are told."
 
 
 def following_grid(
@@ -46,7 +47,9 @@ def following_grid(
         return None
     at = [percent(risk) for risk in risks]
     shares = [*(f"coverage at {r}" for r in at), *(f"over-decline at {r}" for r in at)]
-    return Grid(title, ("method", *shares, "AURC", "PRR", "n", "failures"), tuple(made), () if by_category else NOTES)
+    return Grid(
+        title, ("method", *shares, "AURC", "PRR", "n", "failures"), tuple(made), (_LARGEST,) if by_category else NOTES
+    )
 
 
 def of_report(report: Report) -> list[Grid]:
