@@ -24,6 +24,7 @@ from selfj.errors import ConfigError
 from selfj.exchanges import Exchange
 from selfj.metrics import auroc, kendall, pearson, prr, spearman
 from selfj.records import Instruction, Response
+from selfj.report.grid import Grid, GridCell
 
 DRAWS = 40
 
@@ -302,6 +303,16 @@ def test_tables_from_before_do_not_stay(tmp_path):
     write(grids, [one], Asked(("x",), out=tmp_path))
     assert not (tmp_path / "seeds.csv").exists()
     assert (tmp_path / "mine.csv").read_text() == "mine"
+
+
+def test_a_long_table_is_in_its_file_and_not_on_the_page(tmp_path):
+    grid = Grid("Long", ("method", "n"), tuple((f"row number {i}", (GridCell(float(i)),)) for i in range(61)))
+    write({"selective_by_category": grid}, [source("m", range(20))], Asked(("x",), out=tmp_path))
+    page = (tmp_path / "comparison.html").read_text()
+    assert "61 rows, in selective_by_category.csv" in page
+    assert "row number" not in page
+    assert (tmp_path / "selective_by_category.csv").read_text().count("row number") == 61
+    assert (tmp_path / "comparison.md").read_text().count("row number") == 61
 
 
 def test_the_command_is_complete():

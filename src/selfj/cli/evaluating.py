@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 def evaluate(
     sources: Annotated[
         list[str] | None,
-        typer.Argument(
-            help="One run (folder, TOML config or name), or runs and files of exchanges.", metavar="SOURCE…"
-        ),
+        typer.Argument(help="One run (folder, TOML config or name), or runs and files of exchanges.", metavar="SOURCE"),
     ] = None,
     gold: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Holds the quality that methods are compared with.")

@@ -95,8 +95,8 @@ def _notes(sources: Sequence[Source], table: Table, asked: Asked) -> tuple[str, 
     fewer = f" (Kendall's tau at most {SLOW_DRAWS})" if asked.metric == "kendall" else ""
     notes = [
         f"{meaning}. Beside each value its {confidence} interval over {draws:,} resamples of the instructions{fewer}, "
-        f"seed {asked.seed}; an instruction that several target models answered is drawn for all of them together. The best "
-        "of each column is marked.",
+        f"seed {asked.seed}; an instruction that several target models answered is drawn for all of them together. The "
+        "best of each column is marked.",
         _gold(sources),
         failures(sources, asked),
         _keys(sources),

@@ -8,7 +8,7 @@ from selfj.comparison import tables
 from selfj.comparison.records import Asked, Source
 from selfj.files import explained, write_json, write_text
 from selfj.report.grid import Grid
-from selfj.report.sheet import Block, Fact, render_sheet
+from selfj.report.sheet import Block, Fact, Words, render_sheet
 from selfj.report.text import inline
 from selfj.store import versions
 
@@ -23,6 +23,8 @@ TABLES = (
     "selective_by_category",
 )
 """Names of all tables there can be."""
+_MOST_ROWS = 60
+"""A longer table is not on the page, only in the other files."""
 
 
 def write(grids: Mapping[str, Grid], sources: Sequence[Source], asked: Asked) -> Path:
@@ -91,7 +93,10 @@ def _told(source: Source) -> dict[str, object]:
 
 
 def _page(grids: Mapping[str, Grid], sources: Sequence[Source], models: Sequence[str], asked: Asked) -> str:
-    blocks: list[Block] = list(grids.values())
+    blocks: list[Block] = [
+        grid if len(grid.rows) <= _MOST_ROWS else Words(grid.title, (f"{len(grid.rows)} rows, in {name}.csv.",))
+        for name, grid in grids.items()
+    ]
     n = sum(len(source.gold) for source in sources)
     facts = [
         Fact("Target models", str(len(models)), ", ".join(models)),
