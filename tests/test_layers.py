@@ -11,6 +11,8 @@ LAYERS = [
     ["sft_settings", "tune_settings"],
     ["records", "progress", "files", "settings", "fencing"],
     ["config", "prompts", "metrics"],
+    ["weighted"],
+    ["inversions"],
     ["store", "bootstrap", "verdicts"],
     ["backends"],
     ["exchanges", "world", "collect", "risk", "attacks"],
@@ -26,7 +28,7 @@ LAYERS = [
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 # These resolve names to modules, so they alone may import inside a function.
 LOADERS = {"backends/__init__.py", "tune/__init__.py", "tune/sft.py", "publish/__init__.py", "foresight.py"}
-LOADERS |= {f"cli/{name}.py" for name in ("__init__", "stages", "judging", "publishing", "evaluating")}
+LOADERS |= {f"cli/{path.name}" for path in (SRC / "cli").glob("*.py")}
 FAMILIES = {"general", "backends", "tune", "collect", "world", "report", "judging", "publish"}
 FAMILIES |= {"ranking", "comparison", "grading", "audit", "cli"}
 # Packages that no module may load just because selfj was imported.

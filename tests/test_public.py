@@ -70,7 +70,11 @@ def test_the_help_says_what_each_verb_does():
         "run",
         "ask",
         "judge",
+        "grade",
         "doctor",
+        "rank",
+        "rerank",
+        "audit",
     ):
         assert verb in shown
         help_of_verb = CliRunner().invoke(app, [verb, "--help"]).output

@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -58,7 +59,7 @@ def write_exchanges(source: Path, out: Path) -> int:
     return table.num_rows
 
 
-def run_seed(exchanges: Path, folder: Path, seed: int) -> dict:
+def run_seed(exchanges: Path, folder: Path, seed: int, more: Sequence[str] = ()) -> dict:
     outcome = pipeline.run(
         "own",
         [
@@ -69,6 +70,7 @@ def run_seed(exchanges: Path, folder: Path, seed: int) -> dict:
             f"collect.source.path={exchanges}",
             "evaluate.gold=verdict",
             "evaluate.gold_range=[0, 1]",
+            *more,
         ],
     )
     print(f"seed {seed}\n{outcome.table()}\n", flush=True)

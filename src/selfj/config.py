@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import tomli_w
 from pydantic import ValidationError
 
 from selfj.errors import ConfigError
 from selfj.settings import Config, Settings
+
+S = TypeVar("S", bound=Settings)
 
 
 def builtin_configs() -> list[str]:
@@ -46,10 +48,19 @@ def parse(text: str, overrides: Sequence[str] = ()) -> Config:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"The config is not valid TOML: {error}.") from error
+    return build(Config, tree, overrides)
+
+
+def build(kind: type[S], tree: dict[str, Any], overrides: Sequence[str] = ()) -> S:
+    """Build settings of any kind from a tree of values and overrides; the tree is changed.
+
+    Raises:
+        ConfigError: A setting is unknown or out of range.
+    """
     for override in overrides:
         _apply(tree, override)
     try:
-        return Config.model_validate(tree)
+        return kind.model_validate(tree)
     except ValidationError as error:
         raise ConfigError(_explain(error)) from error
 
@@ -91,8 +102,12 @@ def _apply(tree: dict[str, Any], override: str) -> None:
         parsed = value
     *parents, last = key.strip().split(".")
     table = tree
+    default: Any = Config()
     for parent in parents:
-        table = table.setdefault(parent, {})
+        default = getattr(default, parent, None)
+        # A table that nothing has named yet is of the kind that it is by default.
+        kind = getattr(default, "kind", None)
+        table = table.setdefault(parent, {} if kind is None or last == "kind" else {"kind": kind})
         if not isinstance(table, dict):
             raise ConfigError(f"{key} cannot be set: {parent} is a value, not a table.")
     table[last] = parsed

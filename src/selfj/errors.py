@@ -8,6 +8,7 @@ SelfjError
 │   └── InputError         the user's own file cannot be used
 ├── Infeasible             no threshold meets the target risk    exit 4
 ├── TooManyFailures        failed rows passed the limit          exit 5
+├── OverBudget             a cap on spending ended the work      exit 7
 └── BackendError           a model or server failed              exit 6
     ├── BackendTimeout, BackendUnavailable     worth another try
     └── BackendRefused                         not worth another try
@@ -56,6 +57,12 @@ class TooManyFailures(SelfjError):
     """More rows failed than `max_failed` allows."""
 
     exit_code = 5
+
+
+class OverBudget(SelfjError):
+    """Going on would cost more than the cap allows; what was done is kept."""
+
+    exit_code = 7
 
 
 class Stopped(SelfjError):

@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from selfj import report as shapes
 from selfj.bootstrap import Interval, bootstrap, bootstrap_difference, summarise
 from selfj.exchanges import Exchange
 from selfj.label import TOP
-from selfj.metrics import calibration_bins, ece, pearson, risk_coverage
+from selfj.metrics import calibration_bins, ece, mean, pearson, risk_coverage
 from selfj.peers import method_of
 from selfj.records import hash_fraction
 from selfj.risk import Threshold, answers, selective
@@ -61,7 +62,7 @@ def qualities(config: Config) -> set[str]:
     return {*QUALITIES, *(method_of(peer) for peer in config.judges if isinstance(peer, GenerativePeer))}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rows:
     """Test exchanges as columns of one length; NaN is missing."""
 
@@ -74,10 +75,16 @@ class Rows:
     """The label that the threshold was calibrated on, in [0, 9]."""
     z: Array
 
-    @property
-    def groups(self) -> npt.NDArray[np.str_]:
-        """Identifier of the instruction, shared by the responses to it."""
-        return np.array([exchange.instruction.id for exchange in self.exchanges])
+    @cached_property
+    def groups(self) -> npt.NDArray[np.int64]:
+        """Number of the instruction in the order of identifiers, shared by the responses to it."""
+        found: dict[str, list[int]] = defaultdict(list)
+        for row, exchange in enumerate(self.exchanges):
+            found[exchange.instruction.id].append(row)
+        numbers = np.empty(len(self.exchanges), dtype=np.int64)
+        for number, name in enumerate(sorted(found)):
+            numbers[found[name]] = number
+        return numbers
 
 
 def with_bounds(scores: Mapping[str, Array], exchanges: Sequence[Exchange], gold: Array, seed: int) -> dict[str, Array]:
@@ -290,7 +297,7 @@ def _ece(scores: Array, rows: Rows, config: Config) -> shapes.Interval:
 
 def _mean(values: Array, rows: Rows, config: Config) -> shapes.Interval:
     found = bootstrap(
-        _known_mean,
+        mean,
         values,
         groups=rows.groups,
         draws=config.evaluate.bootstrap,
@@ -298,11 +305,6 @@ def _mean(values: Array, rows: Rows, config: Config) -> shapes.Interval:
         seed=config.seed,
     )
     return _shape(found)
-
-
-def _known_mean(values: Array) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else math.nan
 
 
 def _shape(found: Interval) -> shapes.Interval:

@@ -2,7 +2,7 @@
 
 Scores are oriented so that higher is better, and NaN is a missing score. Correlations and AUROC leave rows with a
 missing value out. In selective metrics a missing score is declined first: it ranks below every other. A value that
-is undefined (one row, all tied, one class, nothing answered) is NaN, never 0.
+is undefined (one row, all tied, one class, nothing answered, Pearson of an infinite score) is NaN, never 0.
 """
 
 import math
@@ -41,6 +41,9 @@ def kendall(scores: Array, gold: Array) -> float:
     x, y = _known(scores, gold)
     if len(x) < 2 or _constant(x) or _constant(y):
         return math.nan
+    if len(x) == 2:
+        # scipy's p-value, which nobody asks for, divides by zero here.
+        return 1.0 if (x[0] < x[1]) == (y[0] < y[1]) else -1.0
     return float(stats.kendalltau(x, y, method="asymptotic").statistic)
 
 
@@ -117,10 +120,12 @@ def prr(scores: Array, failure: Array | Flags) -> float:
     if not len(scores):
         return math.nan
     loss = failure.astype(np.float64)
-    random, oracle = float(loss.mean()), aurc(-loss, loss)
-    if random - oracle <= 1e-12:
-        return math.nan
-    return (random - aurc(scores, loss)) / (random - oracle)
+    return rejection_ratio(float(loss.mean()), aurc(-loss, loss), aurc(scores, loss))
+
+
+def rejection_ratio(random: float, oracle: float, area: float) -> float:
+    """Where an AURC lies between that of the random order (0) and the oracle's (1); NaN where these are the same."""
+    return (random - area) / (random - oracle) if random - oracle > 1e-12 else math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +197,12 @@ def ece(probability: Array, outcome: Array, bins: int = 10) -> float:
     return sum(n * abs(p - o) for p, o, n in found) / total if total else math.nan
 
 
+def mean(values: Array) -> float:
+    """Mean of the rows that have a value; NaN where none has one."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else math.nan
+
+
 def _known(x: Array, y: Array) -> tuple[Array, Array]:
     known = ~(np.isnan(x) | np.isnan(y))
     return x[known], y[known]
@@ -202,7 +213,7 @@ def _constant(x: Array) -> bool:
 
 
 def _correlation(x: Array, y: Array) -> float:
-    if len(x) < 2 or _constant(x) or _constant(y):
+    if len(x) < 2 or _constant(x) or _constant(y) or not (np.isfinite(x).all() and np.isfinite(y).all()):
         return math.nan
     a, b = x - x.mean(), y - y.mean()
     # Scaled first, so that squares of tiny or huge values neither vanish nor overflow.

@@ -197,9 +197,10 @@ class GenerativePeer(Settings):
     title: str = ""
     """Stands in tables; empty means the name."""
     backend: Backend
-    preset: Literal["auto_j", "prometheus", "grader"] = "grader"
+    preset: Literal["auto_j", "prometheus", "grader", "levels"] = "grader"
     """Prompt and form of the verdict: `auto_j` a critique that ends in `[[1]]` to `[[10]]`; `prometheus` feedback by a
-    rubric, then `[RESULT]` and 1 to 5; `grader` a short explanation, then `[[1]]` to `[[10]]`."""
+    rubric, then `[RESULT]` and 1 to 5; `grader` a short explanation, then `[[1]]` to `[[10]]`; `levels` the same with
+    `[[0]]` to `[[9]]`."""
     reference: bool = False
     """Show it the reference; exchanges without one then leave no row."""
     prompt: str | None = None

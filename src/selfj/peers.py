@@ -14,7 +14,7 @@ from selfj.errors import ConfigError
 from selfj.judge import Score, Scorer
 from selfj.records import content_id
 from selfj.settings import GenerativePeer, Peer, RewardPeer
-from selfj.verdicts import PRESETS, Verdict, shortened
+from selfj.verdicts import PRESETS, Preset, Verdict, shortened
 
 NO_LEVEL = "reward_is_no_level"
 
@@ -55,8 +55,7 @@ class GenerativeJudge:
         Raises:
             ConfigError: A prompt of one's own has no place for the response.
         """
-        if settings.prompt is not None and "{response}" not in settings.prompt:
-            raise ConfigError(f"The prompt of the judge {settings.name} must hold {{response}}, and does not.")
+        check_prompt(settings)
         self.name = f"{generator.name} (verbalised, {settings.preset})"
         self._generator = generator
         self._settings = settings
@@ -72,43 +71,62 @@ class GenerativeJudge:
         """
         if not inputs:
             return []
-        prompts = [self._prompt(exchange) for exchange in inputs]
+        prompts = [prompt_of(exchange, self._settings) for exchange in inputs]
         n = self._settings.samples
         conversations: list[Messages] = [[{"role": "user", "content": text}] for text, _ in prompts for _ in range(n)]
         seeds = [self._seed_of(text, sample) for text, _ in prompts for sample in range(n)]
         sampling = Sampling(self._settings.temperature, 1.0, self._settings.max_tokens)
         drawn = self._generator.generate(conversations, seeds, sampling)
-        verdicts = [self._verdict(generation) for generation in drawn]
+        verdicts = [verdict_of(generation, self._preset) for generation in drawn]
         rows = [verdicts[start : start + n] for start in range(0, len(verdicts), n)]
         return [self._score(row, cut) for row, (_, cut) in zip(rows, prompts, strict=True)]
-
-    def _prompt(self, exchange: JudgeInput) -> tuple[str, bool]:
-        given = (exchange.instruction, exchange.response, exchange.reference or "")
-        (instruction, response, reference), cut = shortened(given, self._settings.max_chars)
-        shown = None if exchange.reference is None else reference
-        own = {"rubric": self._settings.rubric, "prompt": self._settings.prompt}
-        return self._preset.render(instruction, response, shown, **own), cut
 
     def _seed_of(self, prompt: str, sample: int) -> int:
         return int(content_id("peer", self._seed, self._settings.name, prompt, sample)[:15], 16)
 
-    def _verdict(self, generation: Generation) -> Verdict:
-        if generation.error is not None:
-            return Verdict(None, generation.error)
-        if generation.finish == "length":
-            # What was still to come could have been another verdict.
-            return Verdict(None, "cut_reply")
-        return self._preset.read(generation.text)
-
     def _score(self, verdicts: Sequence[Verdict], truncated: bool) -> Score:
-        values = [verdict.value for verdict in verdicts if verdict.value is not None]
-        if 2 * len(values) <= len(verdicts):
-            reasons = Counter(verdict.reason for verdict in verdicts if verdict.reason is not None)
-            reason = min(reasons, key=lambda found: (-reasons[found], found))
+        mean, reason = mean_verdict(verdicts)
+        if mean is None:
             return Score(None, None, None, self.name, reason, truncated)
-        mean = sum(values) / len(values)
-        quality = self._preset.quality(mean)
-        return Score(quality, None, None, self.name, truncated=truncated, raw=round(mean, 6))
+        return Score(self._preset.quality(mean), None, None, self.name, truncated=truncated, raw=mean)
+
+
+def check_prompt(settings: GenerativePeer) -> None:
+    """Refuse a prompt of one's own without the response.
+
+    Raises:
+        ConfigError: It has no place for it.
+    """
+    if settings.prompt is not None and "{response}" not in settings.prompt:
+        raise ConfigError(f"The prompt of the judge {settings.name} must hold {{response}}, and does not.")
+
+
+def prompt_of(exchange: JudgeInput, settings: GenerativePeer) -> tuple[str, bool]:
+    """Write the prompt for one exchange; tells whether a text was cut for it."""
+    given = (exchange.instruction, exchange.response, exchange.reference or "")
+    (instruction, response, reference), cut = shortened(given, settings.max_chars)
+    shown = None if exchange.reference is None else reference
+    own = {"rubric": settings.rubric, "prompt": settings.prompt}
+    return PRESETS[settings.preset].render(instruction, response, shown, **own), cut
+
+
+def verdict_of(generation: Generation, preset: Preset) -> Verdict:
+    """Read the verdict of one reply; a reply that was cut has none."""
+    if generation.error is not None:
+        return Verdict(None, generation.error)
+    if generation.finish == "length":
+        # What was still to come could have been another verdict.
+        return Verdict(None, "cut_reply")
+    return preset.read(generation.text)
+
+
+def mean_verdict(verdicts: Sequence[Verdict]) -> tuple[float | None, str | None]:
+    """Mean of the verdicts on one exchange, where more than half of them are one; else the likeliest reason."""
+    values = [verdict.value for verdict in verdicts if verdict.value is not None]
+    if 2 * len(values) > len(verdicts):
+        return round(sum(values) / len(values), 6), None
+    reasons = Counter(verdict.reason for verdict in verdicts if verdict.reason is not None)
+    return None, min(reasons, key=lambda found: (-reasons[found], found))
 
 
 def load_peer(peer: Peer, *, seed: int = 0) -> Scorer:

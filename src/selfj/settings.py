@@ -194,7 +194,8 @@ class Evaluate(Settings):
     """What the methods are compared with."""
 
     gold: str | None = None
-    """None compares with z; a column of the input file; or `package.module:function` of (meta, response)."""
+    """None compares with z; a column of the input file; `package.module:function` of (meta, response); or a file
+    `….jsonl` that `selfj grade RUN` wrote."""
     gold_range: tuple[float, float] = (0.0, 9.0)
     """Lowest and highest gold value; gold is mapped from here to [0, 9]."""
     bootstrap: int = Field(1000, ge=10)

@@ -41,6 +41,7 @@ _GRADER = (
     'First explain your judgement briefly. Then give a whole number from 1 to 10 in exactly the form "[[rating]]", '
     'such as "Rating: [[5]]", and nothing more.'
 )
+_LEVELS = _GRADER.replace("from 1 to 10", "from 0 (worthless) to 9 (perfect)")
 _NOTICE = " Compare it with the reference answer, which is right."
 
 
@@ -137,6 +138,7 @@ PRESETS = {
     "auto_j": Preset("auto_j", _AUTO_J, "\n\n[Reference]: {reference}", _BRACKETS, 1, 10),
     "prometheus": Preset("prometheus", _PROMETHEUS, "\n\n###Reference Answer (Score 5):\n{reference}", _RESULT, 1, 5),
     "grader": Preset("grader", _GRADER, "\n\n[Reference Answer]\n{reference}", _BRACKETS, 1, 10, _NOTICE),
+    "levels": Preset("levels", _LEVELS, "\n\n[Reference Answer]\n{reference}", _BRACKETS, 0, 9, _NOTICE),
 }
 
 _VERDICT = re.compile(r"\[(\[[^\[\]]{0,20}\])\]")

@@ -13,6 +13,7 @@ from typing import Any
 
 from selfj.backends.base import JudgeInput, Sampling
 from selfj.backends.fake import FakeModel
+from selfj.records import hash_fraction
 from selfj.settings import FakeBackend
 
 MODEL = "fake-model"
@@ -157,6 +158,8 @@ class FakeServer(ThreadingHTTPServer):
         if "prompt_logprobs" in body:
             return self._prompt_logprobs(messages) if "logprobs" in self.offers else _choice("x", None, "length", 1)
         text = messages[-1]["content"]
+        if "[The Start of Assistant's Answer]" in text:
+            return self._verdict(text)
         if "[Answer]" in text and "[Question]" in text:
             return self._judgement(text, body)
         sampling = Sampling(body.get("temperature", 1.0), body.get("top_p", 1.0), body["max_tokens"])
@@ -164,6 +167,12 @@ class FakeServer(ThreadingHTTPServer):
         entries = [{"token": "t", "logprob": made.logprob, "top_logprobs": []}] * made.tokens
         told = {"content": entries} if body.get("logprobs") and "logprobs" in self.offers else None
         return _choice(made.text, told, made.finish, made.tokens)
+
+    def _verdict(self, text: str) -> dict:
+        """What a grader writes: a verdict that the text decides, with what it took."""
+        reply = f"Brief, and it answers. Rating: [[{1 + int(hash_fraction('verdict', text) * 9)}]]"
+        made = _choice(reply, None, "stop", 20)
+        return {**made, "usage": {"prompt_tokens": len(text) // 4, "completion_tokens": 20}}
 
     def _judgement(self, text: str, body: dict) -> dict:
         levels, mass = self._levels(text)

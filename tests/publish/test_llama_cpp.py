@@ -1,4 +1,4 @@
-"""llama.cpp itself loads the file, cuts texts alike and gives the same probabilities. Needs `pip install xllamacpp`."""
+"""llama.cpp itself loads the file, cuts texts alike and gives the same probabilities."""
 
 import json
 import math

@@ -69,3 +69,11 @@ def test_a_wrong_override_is_named(override):
 def test_an_absent_config_lists_those_that_ship():
     with pytest.raises(ConfigError, match="demo"):
         configs.load("nowhere.toml")
+
+
+def test_a_table_named_by_an_override_alone_keeps_its_kind():
+    assert configs.parse("", ["embedder.engine=openvino"]).embedder.engine == "openvino"
+    assert configs.parse("", ["embedder.dimensions=3", "embedder.kind=fake"]).embedder.dimensions == 3
+    assert configs.parse("", ["tune.method.r=4"]).tune.method.r == 4
+    with pytest.raises(ConfigError, match=r"embedder\.dimensions is not a setting"):
+        configs.parse("", ["embedder.dimensions=3"])

@@ -22,6 +22,12 @@ def test_plain_measures():
     held = score_all(load_scorer("contains+reference"), ROWS)
     np.testing.assert_array_equal(held.values, [1, 0, np.nan])
     assert held.reasons == {"no_reference": 1}
+    either = [JudgeInput("Who?", "It was Bob.", "Ann/Bob"), JudgeInput("Who?", "It was Cy.", "Ann/Bob")]
+    assert score_all(load_scorer("contains+reference"), either).values.tolist() == [1, 0]
+    shared = score_all(load_scorer("overlap+reference"), ROWS).values
+    assert shared[0] > shared[1] == 0
+    assert np.isnan(shared[2])
+    assert score_all(load_scorer("coverage+reference"), ROWS).values[0] == 1
     first, again = (score_all(load_scorer("random"), ROWS).values for _ in range(2))
     np.testing.assert_array_equal(first, again)
     assert len(set(first)) == 3

@@ -3,7 +3,7 @@
 All are batch in, batch out, in the same order. A backend implements only those that it can do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -79,6 +79,63 @@ class Generator(Protocol):
 
     def generate(self, conversations: Sequence[Messages], seeds: Sequence[int], sampling: Sampling) -> list[Generation]:
         """Draw one response per conversation; the same seed and conversation give the same response."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one request, as the server counts them."""
+
+    prompt: int
+    reply: int
+    """Tokens that were thought and not shown are among them."""
+
+
+class Purse(Protocol):
+    """Decides whether a request may be sent, and learns what it took; many threads use it at once."""
+
+    def reserve(self, prompt: str, max_tokens: int) -> bool:
+        """Set aside the most that a request can cost; False where that is not there, and the request is not sent."""
+        ...
+
+    def settle(self, usage: Usage | None, *, sent: bool = True) -> None:
+        """Give back what was set aside, and count what was used: None where the server did not say.
+
+        `sent` is False where the server refused the request, so that it cost nothing.
+        """
+        ...
+
+
+@runtime_checkable
+class MeteredGenerator(Protocol):
+    """A generator whose replies cost something each, and are kept."""
+
+    name: str
+
+    def kept(self, prompts: Sequence[str], draws: Sequence[int], sampling: Sampling) -> list[bool]:
+        """Tell which replies are there already, so that nothing is asked for them."""
+        ...
+
+    def write(
+        self,
+        prompts: Sequence[str],
+        draws: Sequence[int],
+        sampling: Sampling,
+        *,
+        purse: Purse,
+        accept: Callable[[Generation], bool],
+        done: Callable[[], None],
+    ) -> list[Generation]:
+        """Draw one reply per prompt, or take it from those that are kept.
+
+        Args:
+            prompts: Each is one message of a user.
+            draws: Tell apart the draws for one prompt, also where a server keeps to no seed.
+            sampling: How to draw.
+            purse: Asked before each request; where it says no, the reason is `over_budget`.
+            accept: Only replies that it takes are kept.
+            done: Called after each row, by one thread at a time.
+        """
         ...
 
 

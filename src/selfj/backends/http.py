@@ -1,10 +1,11 @@
 """A target model behind a server: it answers through chat completions, and says how likely answers are where it can."""
 
 import math
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from selfj.backends.base import Generation, Messages, Sampling
+from selfj.backends.base import Generation, Messages, Purse, Sampling, Usage
 from selfj.backends.http_client import Body, Client, Post
 from selfj.backends.http_errors import MALFORMED, NO_LOGPROBS, NOT_OFFERED, RequestFault
 from selfj.backends.http_protocols import first_choice, reply_text, token_list
@@ -53,6 +54,62 @@ class HttpGenerator:
         drawn = self._client.each(rows, draw)
         return [_failed(made) if isinstance(made, str) else made for made in drawn]
 
+    def kept(self, prompts: Sequence[str], draws: Sequence[int], sampling: Sampling) -> list[bool]:
+        """Tell which replies of `write` are in the cache."""
+        return [
+            self._client.holds(_CHAT, self._body(_message(prompt), draw, sampling), salt=_salt(draw))
+            for prompt, draw in zip(prompts, draws, strict=True)
+        ]
+
+    def write(
+        self,
+        prompts: Sequence[str],
+        draws: Sequence[int],
+        sampling: Sampling,
+        *,
+        purse: Purse,
+        accept: Callable[[Generation], bool],
+        done: Callable[[], None],
+    ) -> list[Generation]:
+        """Draw one reply per prompt, many at once, each with what it cost; see `MeteredGenerator`.
+
+        Reasons: those of `generate`, and `over_budget`.
+
+        Raises:
+            BackendError: A failure was not one row's but everybody's.
+        """
+        lock = threading.Lock()
+
+        def perform(row: tuple[str, int], post: Post) -> Generation:
+            prompt, draw = row
+            try:
+                return self._written(prompt, draw, sampling, _metered(post, purse, prompt, sampling), accept)
+            finally:
+                with lock:
+                    done()
+
+        drawn = self._client.each(list(zip(prompts, draws, strict=True)), perform)
+        return [_failed(made) if isinstance(made, str) else made for made in drawn]
+
+    def _written(
+        self, prompt: str, draw: int, sampling: Sampling, post: Post, accept: Callable[[Generation], bool]
+    ) -> Generation:
+        def parse(reply: Body) -> Generation:
+            made = _generation(reply)
+            if not accept(made):
+                raise _Unkept(made)
+            return made
+
+        if len(prompt) > self._settings.max_chars:
+            return _failed("too_long")
+        body = self._body(_message(prompt), draw, sampling)
+        try:
+            return self._client.ask(post, _CHAT, body, parse, salt=_salt(draw))
+        except _Unkept as unkept:
+            return unkept.made
+        except _OverBudget:
+            return _failed("over_budget")
+
     def _body(self, messages: Messages, seed: int, sampling: Sampling) -> Body:
         settings = self._settings
         body: Body = {
@@ -68,6 +125,54 @@ class HttpGenerator:
         if settings.send_seed and sampling.temperature > 0:
             body["seed"] = seed % _SEEDS
         return body | settings.extra_body
+
+
+class _Unkept(Exception):
+    """A good reply that nobody wants to keep."""
+
+    def __init__(self, made: Generation):
+        super().__init__("not kept")
+        self.made = made
+
+
+class _OverBudget(Exception):
+    """A request was not sent, because it could cost more than there is."""
+
+
+def _metered(post: Post, purse: Purse, prompt: str, sampling: Sampling) -> Post:
+    """Send only what the purse allows, and tell it what each request took."""
+
+    def send(path: str, body: Body) -> Body:
+        if not purse.reserve(prompt, sampling.max_tokens):
+            raise _OverBudget
+        try:
+            reply = post(path, body)
+        except BaseException as error:
+            # A server that answered with an error charges nothing; one that fell silent may have written a reply.
+            purse.settle(None, sent=not isinstance(error, RequestFault) or error.status is None)
+            raise
+        purse.settle(_usage(reply))
+        return reply
+
+    return send
+
+
+def _usage(reply: Body) -> Usage | None:
+    told = reply.get("usage")
+    if not isinstance(told, dict):
+        return None
+    prompt, written = told.get("prompt_tokens"), told.get("completion_tokens")
+    if isinstance(prompt, int) and isinstance(written, int) and min(prompt, written) >= 0:
+        return Usage(prompt, written)
+    return None
+
+
+def _message(prompt: str) -> Messages:
+    return [{"role": "user", "content": prompt}]
+
+
+def _salt(draw: int) -> tuple[str, int]:
+    return "write/1", draw
 
 
 class HttpLikelihood:

@@ -119,7 +119,7 @@ class Client:
         """
         if self._cache is None:
             return parse(post(path, body))
-        key = content_id(_KEY_FORM, self.settings.url, self.settings.revision, path, body, salt)
+        key = self._key_of(path, body, salt)
         found = self._cache.get(key)
         if found is not None:
             return parse(found)
@@ -127,6 +127,13 @@ class Client:
         result = parse(reply)
         self._cache.put(key, reply)
         return result
+
+    def holds(self, path: str, body: Body, *, salt: object = None) -> bool:
+        """Whether the cache has the reply to a body; see `ask`."""
+        return self._cache is not None and self._cache.get(self._key_of(path, body, salt)) is not None
+
+    def _key_of(self, path: str, body: Body, salt: object) -> str:
+        return content_id(_KEY_FORM, self.settings.url, self.settings.revision, path, body, salt)
 
     def post(self, path: str, body: Body, stop: threading.Event | None = None) -> Body:
         """Send a body and give the reply's JSON object, after as many tries as the settings allow.

@@ -10,7 +10,8 @@ import numpy as np
 from selfj import backends
 from selfj import config as configs
 from selfj.backends.base import Embedder, JudgeInput
-from selfj.backends.overlap import words
+from selfj.backends.language import coverage
+from selfj.backends.overlap import nearest_alternative, words
 from selfj.errors import ConfigError
 from selfj.judge import GENERAL, Judge, load_judge
 from selfj.judging.score_cache import ScoreCache
@@ -59,8 +60,10 @@ def load_scorer(name: str, overrides: Sequence[str] = ()) -> NamedScorer:
     Args:
         name: `length` (characters of the response), `random`, `cosine` (of response and instruction), or the judge
             `general` that ships, the folder of a tuned judge, the folder of a run. With `+reference` at its end it
-            sees the reference: `cosine+reference`, `general+reference`, and `contains+reference`, which asks whether
-            the response holds the reference's words in order.
+            sees the reference: `cosine+reference`, `general+reference`, `contains+reference` (whether the response
+            holds the reference's words in order), `coverage+reference` (the share of its rare words, but for those of
+            the instruction, that the response holds) and `overlap+reference` (that share both ways, as a harmonic
+            mean). Of a reference that lists alternatives between slashes the nearest one counts.
         overrides: Settings such as `embedder.engine=openvino`, on top of those of a run.
 
     Raises:
@@ -71,7 +74,7 @@ def load_scorer(name: str, overrides: Sequence[str] = ()) -> NamedScorer:
     plain = _PLAIN.get((base, reference))
     if plain is not None:
         title, read = plain
-        return NamedScorer(name, title, f"{name}/1", reference, False, _seen(read, reference))
+        return NamedScorer(name, title, f"{name}/2", reference, False, _seen(read, reference))
     if base in {known for known, _ in _PLAIN} | {"cosine"}:
         if base != "cosine":
             raise ConfigError(f"There is no scorer {name!r}; there is {base if reference else base + REFERENCE}.")
@@ -116,9 +119,18 @@ def score_all(
 
 def _seen(read: Callable[[JudgeInput], float], reference: bool) -> Callable[[Sequence[JudgeInput]], list[Reading]]:
     def batch(inputs: Sequence[JudgeInput]) -> list[Reading]:
-        return [(None, "no_reference") if reference and i.reference is None else (read(i), None) for i in inputs]
+        return [
+            (None, "no_reference") if reference and i.reference is None else (read(_nearest(i)), None) for i in inputs
+        ]
 
     return batch
+
+
+def _nearest(item: JudgeInput) -> JudgeInput:
+    """With the alternative of the reference that the response comes closest to, where it lists some."""
+    if item.reference is None or "/" not in item.reference:
+        return item
+    return JudgeInput(item.instruction, item.response, nearest_alternative(item.response, item.reference))
 
 
 def _random(item: JudgeInput) -> float:
@@ -130,11 +142,25 @@ def _contains(item: JudgeInput) -> float:
     return float(bool(known) and f" {' '.join(known)} " in f" {' '.join(said)} ")
 
 
+def _coverage(item: JudgeInput) -> float:
+    return coverage(item.response, item.reference or "", item.instruction)
+
+
+def _overlap(item: JudgeInput) -> float:
+    held, wanted = _coverage(item), coverage(item.reference or "", item.response, item.instruction)
+    return 2 * held * wanted / (held + wanted) if held and wanted else 0.0
+
+
 _PLAIN: dict[tuple[str, bool], tuple[str, Callable[[JudgeInput], float]]] = {
     ("length", False): ("Length", lambda item: float(len(item.response))),
     ("random", False): ("Random", _random),
     ("contains", True): ("Holds the reference", _contains),
+    ("coverage", True): ("Rare words of the reference held", _coverage),
+    ("overlap", True): ("Rare words shared with the reference", _overlap),
 }
+
+
+_NAMES = [base + REFERENCE for base, reference in _PLAIN if reference]
 
 
 def _cosine(name: str, reference: bool, overrides: Sequence[str]) -> NamedScorer:
@@ -145,11 +171,11 @@ def _cosine(name: str, reference: bool, overrides: Sequence[str]) -> NamedScorer
         return _similarities(embedder, inputs, reference)
 
     title = "Cosine with the reference" if reference else "Cosine with the instruction"
-    return NamedScorer(name, title, f"{name}/1 {embedder.name}", reference, False, read)
+    return NamedScorer(name, title, f"{name}/2 {embedder.name}", reference, False, read)
 
 
 def _similarities(embedder: Embedder, inputs: Sequence[JudgeInput], reference: bool) -> list[Reading]:
-    kept = [item for item in inputs if not reference or item.reference is not None]
+    kept = [_nearest(item) for item in inputs if not reference or item.reference is not None]
     others = [item.reference if reference else item.instruction for item in kept]
     vectors = embedder.embed([*(item.response for item in kept), *(other or "" for other in others)])
     answers, wanted = vectors[: len(kept)], vectors[len(kept) :]
@@ -163,7 +189,7 @@ def _judge(name: str, base: str, reference: bool, overrides: Sequence[str]) -> N
     is_run = (folder / "judge" / "judge.json").is_file()
     if not (base == GENERAL or is_run or folder.is_dir()):
         raise ConfigError(
-            f"There is no scorer {name!r}: expected length, random, cosine, contains{REFERENCE}, general, or the "
+            f"There is no scorer {name!r}: expected length, random, cosine, {', '.join(_NAMES)}, general, or the "
             f"folder of a run or of a judge; {REFERENCE} at its end lets it see the reference."
         )
     config = configs.load(str(folder), overrides) if is_run else configs.parse("", overrides)

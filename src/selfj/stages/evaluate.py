@@ -13,13 +13,14 @@ from selfj import evaluation, report
 from selfj.errors import ArtefactError, StaleArtefact
 from selfj.evaluation import Rows
 from selfj.exchanges import Exchange, Exchanges, load_exchanges
-from selfj.files import explained, write_json, write_text
+from selfj.files import explained, read_json, write_json, write_text
 from selfj.following import following
 from selfj.gold import gold_of
 from selfj.judge import read_judge
 from selfj.progress import Progress, Quiet
 from selfj.records import INSTRUCTIONS, LABELS, RESPONSES, SCORES
 from selfj.report import figures, page, training
+from selfj.report.trust import trust_page
 from selfj.risk import Threshold, load_threshold
 from selfj.settings import Config
 from selfj.store import Artefact, open_artefact, versions
@@ -196,11 +197,18 @@ def _timings(artefacts: Mapping[str, Artefact], judge: dict[str, Any]) -> list[r
     return made
 
 
+def _audit(run: Path) -> dict[str, Any] | None:
+    """What `selfj audit --out RUN/audit` left, if anything."""
+    path = run / "audit" / "audit.json"
+    return read_json(path, "Run selfj audit again.") if path.is_file() else None
+
+
 def _write(folder: Path, made: report.Report) -> None:
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "report.json", made)
     write_text(folder / "report.html", page.render(made))
+    write_text(folder / "trust.html", trust_page(made, _audit(folder.parent)))
     with explained(folder):
         figures.to_png(figures.risk_coverage(made), folder / "risk_coverage.png")
         figures.to_png(figures.methods(made), folder / "methods.png")
