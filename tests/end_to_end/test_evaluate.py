@@ -185,6 +185,9 @@ def test_a_file_with_many_models(cli):
         assert low["Length"][model]["value"] == pytest.approx(100 * pearson(length, gold), abs=1e-5)
     assert tables["with_reference"]["mine"]["alpha"]["value"] == 100
     assert low["Self-J"]["alpha"]["words"].startswith("needs --score self_j")
+    assert "mine+reference is the column gpt where a source has it; random is scored here, where" in " ".join(
+        data["tables"]["without_reference"]["notes"]
+    )
     assert "1 of 40 (alpha)" in " ".join(data["tables"]["without_reference"]["notes"])
     assert "alpha: UltraRM-13b" in tables["selective"]
     assert next(iter(tables["differences"])) == "Length"

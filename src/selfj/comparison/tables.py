@@ -8,7 +8,7 @@ import numpy as np
 from selfj.comparison import published
 from selfj.comparison.correlate import SLOW_DRAWS, Estimate, Table
 from selfj.comparison.records import Asked, Method, Metric, Source
-from selfj.comparison.roster import LAST
+from selfj.comparison.roster import LAST, ROSTER
 from selfj.report.grid import Grid, GridCell, strongest
 from selfj.report.text import percent
 
@@ -100,6 +100,7 @@ def _notes(sources: Sequence[Source], table: Table, asked: Asked) -> tuple[str, 
         _gold(sources),
         failures(sources, asked),
         _keys(sources),
+        _filled(asked),
         *(note for source in sources for note in source.notes),
         *_missing(sources, table.methods),
     ]
@@ -122,6 +123,19 @@ def _keys(sources: Sequence[Source]) -> str:
     if not any("--score" in words for words in empty):
         return ""
     return "A row is filled from a column by its key, such as --score self_eval_reference=COLUMN."
+
+
+def _filled(asked: Asked) -> str:
+    """Which rows are columns of files, and which were scored here."""
+    rows = {row.key: row.title + (" with reference" if row.reference else "") for row in ROSTER}
+    said = [
+        f"{rows.get(name, name)} is the column {column} where a source has it" for name, column in asked.scores.items()
+    ]
+    for name in asked.judges:
+        row, _, scorer = name.partition("=")
+        said.append(f"{rows[row]} is scored by {scorer}" if scorer else f"{name} is scored here")
+        said[-1] += ", where a source does not have it"
+    return f"{'; '.join(said)}." if said else ""
 
 
 def _gold(sources: Sequence[Source]) -> str:
