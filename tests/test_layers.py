@@ -19,7 +19,7 @@ LAYERS = [
     ["judge"],
     ["label", "baselines", "peers"],
     ["tune", "report"],
-    ["gold", "evaluation", "card", "general"],
+    ["gold", "evaluation", "following", "card", "general"],
     ["stages", "assistant", "doctor", "judging", "publish"],
     ["ranking", "comparison", "grading", "audit"],
     ["pipeline", "foresight"],

@@ -32,6 +32,16 @@ def gold_of(exchanges: Sequence[Exchange], name: str, settings: Evaluate) -> lis
     return [_scaled(measure(exchange), name, settings.gold_range) for exchange in exchanges]
 
 
+def gold_values(exchanges: Sequence[Exchange], name: str) -> list[Any]:
+    """Gold of each exchange as it is, on no scale; see `gold_of`.
+
+    Raises:
+        ConfigError: There is no such column or function.
+    """
+    measure = _measure(exchanges, name)
+    return [measure(exchange) for exchange in exchanges]
+
+
 def columns_of(exchange: Exchange) -> dict[str, Any]:
     """Further columns of an exchange; those of the response win over those of the instruction."""
     return {**json.loads(exchange.instruction.meta), **json.loads(exchange.response.meta)}

@@ -128,6 +128,51 @@ def rejection_ratio(random: float, oracle: float, area: float) -> float:
     return (random - area) / (random - oracle) if random - oracle > 1e-12 else math.nan
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The most that can be answered while the failures among the answers stay within a risk."""
+
+    max_risk: float
+    threshold: float
+    """Lowest score that is answered; inf where nothing is, -inf where even rows without a score are."""
+    coverage: float
+    """Share of rows answered, in [0, 1]; 0 where no threshold stays within the risk."""
+    risk: float
+    """Mean failure among the answered; NaN where there are none."""
+    over_decline: float
+    """Share of good rows that are declined, in [0, 1]; NaN without good rows."""
+
+
+def reach(scores: Array, failure: Array | Flags, max_risk: float) -> Reach:
+    """Find the greatest coverage whose risk on these very rows is at most `max_risk`.
+
+    The threshold is chosen by looking at the failures, so it says how well scores order rows and promises nothing.
+
+    Args:
+        scores: Shape (n,); NaN is answered last.
+        failure: Shape (n,): whether a row is a failure, or a loss in [0, 1]; 1 minus it is how good the row is.
+        max_risk: In [0, 1].
+
+    Example:
+        >>> found = reach(np.array([3.0, 2, 1]), np.array([False, True, False]), 0.4)
+        >>> found.threshold, found.over_decline
+        (1.0, 0.0)
+    """
+    curve = risk_coverage(scores, failure)
+    loss = failure.astype(np.float64)
+    good = float((1 - loss).sum())
+    # Means such as 1/10 must not miss a bound of 0.1 by rounding.
+    within = np.flatnonzero(curve.risk <= max_risk + 1e-12)
+    if not within.size:
+        nothing = math.nan if not good else 1.0
+        return Reach(max_risk, math.inf, 0.0 if len(scores) else math.nan, math.nan, nothing)
+    last = within[-1]
+    coverage, risk = float(curve.coverage[last]), float(curve.risk[last])
+    answered_good = coverage * len(scores) * (1 - risk)
+    over = max(0.0, 1 - answered_good / good) if good else math.nan
+    return Reach(max_risk, float(curve.threshold[last]), coverage, risk, 0.0 if over < 1e-12 else over)
+
+
 def calibration_bins(probability: Array, outcome: Array, bins: int = 10) -> list[tuple[float, float, int]]:
     """Mean prediction, mean outcome and number of rows in bins of as equal a size as ties allow.
 

@@ -11,6 +11,8 @@ from selfj.errors import Infeasible
 from selfj.files import first_process, locked, write_text
 from selfj.progress import Progress, Quiet
 from selfj.report import Report, text
+from selfj.report.following import of_report
+from selfj.report.text import inline
 from selfj.settings import Config
 from selfj.stages.calibrate import calibrate
 from selfj.stages.collect import collect
@@ -60,8 +62,9 @@ class Outcome:
     report: Report
 
     def table(self) -> str:
-        """All methods with their metrics, as Markdown."""
-        return text.markdown(self.report)
+        """All methods with their metrics, then how they choose what to answer, as Markdown."""
+        more = [f"## {inline(grid.title)}\n\n{grid.markdown()}" for grid in of_report(self.report)]
+        return "\n".join([text.markdown(self.report), *more])
 
     def summary(self) -> str:
         """What was answered, what was declined and at which risk, in a few sentences."""

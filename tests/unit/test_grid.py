@@ -37,6 +37,7 @@ def test_csv_keeps_full_figures_and_runs_no_formula():
     assert rows[1]["judge"] == "'=1+1"
     assert rows[0]["price words"] == "needs a key"
     assert rows[0]["Pearson high"] == "0.75"
+    assert rows[0]["Pearson words"] == rows[1]["price words"] == ""
 
 
 def test_the_page_holds_everything_and_escapes_it():
@@ -49,7 +50,15 @@ def test_the_page_holds_everything_and_escapes_it():
     ]
     page = render_sheet("T", "L", blocks, facts=(Fact("Good", "0.50", "of 1"),), command="selfj rank x")
     assert page == render_sheet("T", "L", blocks, facts=(Fact("Good", "0.50", "of 1"),), command="selfj rank x")
-    for text in ("One sentence.", "&lt;script&gt;", "<svg", "needs a key", "What it shows.", "selfj rank x"):
+    for text in (
+        "One sentence.",
+        "&lt;script&gt;",
+        "<svg",
+        "needs a key",
+        "What it shows.",
+        "selfj rank x",
+        "<small>0.25 to 0.75</small>",
+    ):
         assert text in page
     assert "<script" not in page
 

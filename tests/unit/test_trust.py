@@ -69,7 +69,7 @@ def test_an_audit_is_shown_with_what_it_could_not_tell():
     plain = {"name": "length", "quality": False, "findings": []}
     audit = {"judges": [plain, {"name": "general", "quality": True, "findings": [finding, absent]}]}
     page = words(trust_page(make_report(), audit))
-    assert "Length 0.50 [0.25, 0.75] levels" in page
+    assert "Length 0.50 0.25 to 0.75 levels" in page
     assert "Families needs a model column" in page
     assert "Not measured yet" not in page
 

@@ -20,11 +20,11 @@ _STAGES = {
     "tune": "Tune the judge on the labels, with self-distillation from teacher to student.",
     "score": "Score calibration and test exchanges with the judge and every baseline.",
     "calibrate": "Choose the lowest threshold whose risk is bounded with confidence.",
-    "evaluate": "Compare all methods, and write the report.",
 }
 
 
-def _foresee(verbs: list[str], target: str, sets: list[str] | None, device: str | None) -> None:
+def foretell(verbs: list[str], target: str, sets: list[str] | None, device: str | None) -> None:
+    """Print what verbs would do; nothing is done."""
     from selfj import config
     from selfj.foresight import foresee
     from selfj.terminal import OUT, print_table
@@ -51,16 +51,14 @@ def _stage(verb: str, text: str) -> Callable[..., None]:
         from selfj.terminal import Bars
 
         if dry:
-            _foresee([verb], target, sets, device)
+            foretell([verb], target, sets, device)
             return
         bars = Bars()
         try:
             settings = config.load(target, sets or [])
-            result = pipeline.perform(verb, settings, force=force, retry_failed=retry, progress=bars)
+            pipeline.perform(verb, settings, force=force, retry_failed=retry, progress=bars)
         finally:
             bars.close()
-        if verb == "evaluate":
-            _show(result, settings.path)
 
     command.__doc__ = f"{text}\n\n    Example: `selfj {verb} runs/demo`"
     command.__name__ = verb
@@ -88,7 +86,7 @@ def run(
     from selfj.terminal import Bars
 
     if dry:
-        _foresee(list(pipeline.VERBS), target, sets, device)
+        foretell(list(pipeline.VERBS), target, sets, device)
         return
     bars = Bars()
     try:
@@ -96,10 +94,11 @@ def run(
         outcome = pipeline.run(settings, force=force, retry_failed=retry, progress=bars)
     finally:
         bars.close()
-    _show(outcome.report, outcome.path)
+    show_report(outcome.report, outcome.path)
 
 
-def _show(report: "Report", path: "Path") -> None:
+def show_report(report: "Report", path: "Path") -> None:
+    """Print a report; where nothing can be promised, the command ends with exit code 4."""
     from selfj.report import text
     from selfj.terminal import OUT, print_table
 

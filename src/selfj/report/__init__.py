@@ -14,12 +14,14 @@ __all__ = [
     "Difference",
     "Example",
     "Examples",
+    "Following",
     "Gold",
     "Group",
     "Histogram",
     "Interval",
     "Method",
     "MethodGroup",
+    "Reach",
     "Report",
     "Selective",
     "ThresholdPoint",
@@ -167,6 +169,33 @@ class Group(TypedDict):
     pearson: float | None
 
 
+class Reach(TypedDict):
+    """The most that can be answered within a risk, with the threshold chosen on the same rows; no promise."""
+
+    max_risk: float
+    threshold: float | None
+    """None where nothing is answered, or even what has no score is."""
+    coverage: float | None
+    risk: float | None
+    """Failure rate by gold among answers; None when none is given."""
+    over_decline: float | None
+    """Share of good responses that are declined; None when there is none."""
+
+
+class Following(TypedDict):
+    """How well one method's scores choose what to answer, by gold."""
+
+    method: str
+    category: str | None
+    """None for all test exchanges."""
+    n: int
+    failures: int
+    reach: list[Reach]
+    """For each risk that is asked about."""
+    aurc: float | None
+    prr: float | None
+
+
 class Example(TypedDict):
     """One exchange to show."""
 
@@ -248,6 +277,8 @@ class Report(TypedDict):
     timings: list[Timing]
     training: NotRequired[Training | None]
     """None where the judge's manifest has no curves."""
+    selective_following: NotRequired[list[Following]]
+    """Methods without reference, over all test exchanges and by category."""
     interval_confidence: NotRequired[float]
     """Confidence of the bootstrap intervals."""
     command: NotRequired[str]

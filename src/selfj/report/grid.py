@@ -101,7 +101,7 @@ def _bar(cells: Any) -> str:
 def _plain_cell(item: object) -> str:
     text = "" if item is None else str(item)
     # A spreadsheet would take such text for a formula.
-    return f"'{text}" if isinstance(item, str) and text[:1] in "=+-@\t\r" else text
+    return f"'{text}" if isinstance(item, str) and text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 _TEX = {

@@ -9,7 +9,8 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from selfj.report import Example, Report, figures, text, training
+from selfj.report import Example, Report, figures, following, text, training
+from selfj.report.grid import show
 
 TEMPLATE = "page.html"
 STYLE = "style.css"
@@ -43,7 +44,7 @@ class Cell(NamedTuple):
 def render(report: Report) -> str:
     """Write the page; the same report gives the same bytes."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(number=text.number, percent=text.percent, duration=text.duration, tie=_tie)
+    environment.filters.update(number=text.number, percent=text.percent, duration=text.duration, tie=_tie, show=show)
     template = environment.from_string(files("selfj.report").joinpath(TEMPLATE).read_text("utf-8"))
     page = template.render(
         style=Markup(style()),
@@ -55,6 +56,7 @@ def render(report: Report) -> str:
         metrics=text.METRICS,
         groups_of_methods=_methods(report),
         differences=_differences(report),
+        following=following.of_report(report),
         drawings=_drawings(report),
         families=sorted(report["groups"], key=lambda entry: (entry["category"] or "", entry["group"])),
         examples=_examples(report),

@@ -9,9 +9,9 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from selfj.report.canvas import to_svg
-from selfj.report.grid import Grid, show
+from selfj.report.grid import Grid, GridCell, show
 from selfj.report.page import style
-from selfj.report.text import plain
+from selfj.report.text import number, plain
 
 TEMPLATE = "sheet.html"
 
@@ -83,7 +83,7 @@ def render_sheet(
         command: What makes the page again.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["show"] = show
+    environment.filters.update(bare=lambda cell: show(cell._replace(low=None, high=None)), span=_span)
     template = environment.from_string(files("selfj.report").joinpath(TEMPLATE).read_text("utf-8"))
     pictures = {
         place: Markup(to_svg(block.figure, label=block.title, prefix=f"s{place}"))
@@ -96,3 +96,10 @@ def render_sheet(
         pictures=pictures,
     )  # fmt: skip
     return plain(page)
+
+
+def _span(cell: GridCell) -> str:
+    """The interval of a cell, which the page shows below its number; empty without one."""
+    if cell.value is None or cell.low is None or cell.high is None:
+        return ""
+    return f"{number(cell.low, cell.digits)} to {number(cell.high, cell.digits)}"

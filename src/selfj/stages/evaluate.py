@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from selfj.errors import ArtefactError, StaleArtefact
 from selfj.evaluation import Rows
 from selfj.exchanges import Exchange, Exchanges, load_exchanges
 from selfj.files import explained, read_json, write_json, write_text
+from selfj.following import following
 from selfj.gold import gold_of
 from selfj.judge import read_judge
 from selfj.progress import Progress, Quiet
@@ -24,6 +26,33 @@ from selfj.settings import Config
 from selfj.store import Artefact, open_artefact, versions
 
 
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A run whose exchanges are scored."""
+
+    exchanges: Exchanges
+    artefacts: Mapping[str, Artefact]
+    """By name of their kind: instructions, responses, labels, scores."""
+    judge: dict[str, Any]
+    """The manifest of its judge."""
+
+
+def open_scored(run: Path, *, force: bool = False) -> Scored:
+    """Open the artefacts of a run, and check that they belong together.
+
+    Raises:
+        ArtefactError: One of them is absent or damaged.
+        StaleArtefact: Labels or scores belong to other responses or another judge, and `force` is not set.
+    """
+    exchanges = load_exchanges(run, force=force)
+    artefacts = {kind.name: open_artefact(run, kind) for kind in (INSTRUCTIONS, RESPONSES, LABELS, SCORES)}
+    for name in ("labels", "scores"):
+        artefacts[name].check_input("responses", exchanges.inputs["responses"], force=force)
+    judge = read_judge(run / "judge")
+    artefacts["scores"].check_input("judge", judge["digest"], force=force)
+    return Scored(exchanges, artefacts, judge)
+
+
 def evaluate(config: Config, *, force: bool = False, progress: Progress | None = None) -> report.Report:
     """Compare all methods on the test split and write `report/`.
 
@@ -33,13 +62,9 @@ def evaluate(config: Config, *, force: bool = False, progress: Progress | None =
             promise.
     """
     progress = progress or Quiet()
-    exchanges = load_exchanges(config.path, force=force)
-    artefacts = {kind.name: open_artefact(config.path, kind) for kind in (INSTRUCTIONS, RESPONSES, LABELS, SCORES)}
+    run = open_scored(config.path, force=force)
+    exchanges, artefacts, judge = run.exchanges, run.artefacts, run.judge
     labels, scores = artefacts["labels"], artefacts["scores"]
-    labels.check_input("responses", exchanges.inputs["responses"], force=force)
-    scores.check_input("responses", exchanges.inputs["responses"], force=force)
-    judge = read_judge(config.path / "judge")
-    scores.check_input("judge", judge["digest"], force=force)
     threshold, infeasible = load_threshold(config.path / "threshold.json", data=scores.digest, force=force)
     if threshold is not None and not force:
         _check_promise(config, threshold)
@@ -52,7 +77,7 @@ def evaluate(config: Config, *, force: bool = False, progress: Progress | None =
         "seed": config.seed,
         "gold": {"name": config.evaluate.gold or "z", "description": ""},
         "label": config.calibrate.label,
-        "target_model": _target(rows.exchanges),
+        "target_model": target_name(rows.exchanges),
         "judge": f"{judge['kind']} on {judge['base']}",
         "min_quality": config.calibrate.min_quality,
         "counts": _counts(exchanges, artefacts),
@@ -60,6 +85,7 @@ def evaluate(config: Config, *, force: bool = False, progress: Progress | None =
         "differences": evaluation.differences(rows, config),
         "selective": evaluation.selection(rows, threshold, infeasible, config),
         "curves": evaluation.curves(rows, config),
+        "selective_following": _following(rows, config),
         "threshold_point": None,
         "calibration": evaluation.reliability(rows),
         "histogram": evaluation.histogram(rows, config),
@@ -79,6 +105,13 @@ def evaluate(config: Config, *, force: bool = False, progress: Progress | None =
     return made
 
 
+def _following(rows: Rows, config: Config) -> list[report.Following]:
+    known = evaluation.titles(config).items()
+    keys = [key for key, (_, group) in known if group == "without reference" and key in rows.scores]
+    categories = [exchange.instruction.category for exchange in rows.exchanges]
+    return following({key: rows.scores[key] for key in keys}, rows.gold < config.calibrate.min_quality, categories)
+
+
 def _check_promise(config: Config, threshold: Threshold) -> None:
     """Refuse to report a promise that the threshold was not chosen for."""
     for name in ("max_risk", "confidence", "min_quality", "label"):
@@ -92,8 +125,8 @@ def _check_promise(config: Config, threshold: Threshold) -> None:
 
 def _rows(config: Config, exchanges: Exchanges, labels: Artefact, scores: Artefact) -> Rows:
     test = exchanges.of("test")
-    by_id = {row.id: row for row in labels.records()}
-    z = _column(test, {row.id: row.z for row in by_id.values()})
+    columns = score_columns(test, labels, scores)
+    z = columns.pop("z")
     gold = z if config.evaluate.gold is None else np.array(gold_of(test, config.evaluate.gold, config.evaluate))
     on = config.calibrate.label
     label = z if on == "z" else np.array(gold_of(test, on, config.evaluate))
@@ -103,15 +136,6 @@ def _rows(config: Config, exchanges: Exchanges, labels: Artefact, scores: Artefa
             f"Evaluation needs test exchanges with gold and a label, found none among {len(test)}. Collect more "
             "instructions with references, or lower collect.train and collect.calibration."
         )
-    found: dict[str, dict[str, float | None]] = {}
-    for row in scores.records():
-        found.setdefault(row.method, {})[row.id] = row.score
-    columns = {method: _column(test, values) for method, values in found.items()}
-    parts = {"self_eval_reference": "self_eval", "cosine": "cosine"}
-    for method, name in parts.items():
-        values = _column(test, {row.id: getattr(row, name) for row in by_id.values()})
-        if not np.isnan(values).all():
-            columns[method] = values
     if config.evaluate.gold is not None:
         columns["z"] = z
     columns = evaluation.with_bounds(columns, test, gold, config.seed)
@@ -119,12 +143,31 @@ def _rows(config: Config, exchanges: Exchanges, labels: Artefact, scores: Artefa
     return Rows(kept, {key: column[known] for key, column in columns.items()}, gold[known], label[known], z[known])
 
 
+def score_columns(rows: Sequence[Exchange], labels: Artefact, scores: Artefact) -> dict[str, evaluation.Array]:
+    """What each method says of some exchanges: shape (n,), NaN where there is no score.
+
+    `z` is always among them; the parts of the label, `self_eval_reference` and `cosine`, where any row has them.
+    """
+    found: dict[str, dict[str, float | None]] = {}
+    for row in scores.records():
+        found.setdefault(row.method, {})[row.id] = row.score
+    columns = {method: _column(rows, values) for method, values in found.items()}
+    by_id = {row.id: row for row in labels.records()}
+    parts = {"self_eval_reference": "self_eval", "cosine": "cosine"}
+    for method, name in parts.items():
+        values = _column(rows, {row.id: getattr(row, name) for row in by_id.values()})
+        if not np.isnan(values).all():
+            columns[method] = values
+    return {**columns, "z": _column(rows, {row.id: row.z for row in by_id.values()})}
+
+
 def _column(rows: Sequence[Exchange], values: Mapping[str, float | None]) -> evaluation.Array:
     found = [values.get(row.id) for row in rows]
     return np.array([math.nan if value is None else value for value in found], dtype=np.float64)
 
 
-def _target(rows: Sequence[Exchange]) -> str:
+def target_name(rows: Sequence[Exchange]) -> str:
+    """Name of the model that answered."""
     names = sorted({row.response.model for row in rows if row.response.model})
     return ", ".join(names) or "not stated"
 
