@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from selfj.backends.base import Embedder, JudgeInput, LevelReading
 from selfj.backends.batching import Batch, aligned, plan
 from selfj.backends.encoder import HEAD_FILE, Head, clean, load_minilm, read_head, read_levels, text_vectors
+from selfj.backends.language import LANGUAGE_FEATURES, language_features
 from selfj.backends.loading import quiet_peft
 from selfj.backends.overlap import OVERLAP_FEATURES, nearest_alternative, overlap_features
 from selfj.errors import ArtefactError
@@ -117,7 +118,7 @@ class Rows:
 
 def head_inputs(width: int) -> int:
     """Number of inputs of the head over an encoder of some width."""
-    return 2 * width + COSINES + OVERLAP_FEATURES
+    return 2 * width + COSINES + OVERLAP_FEATURES + LANGUAGE_FEATURES
 
 
 def nearest(inputs: Sequence[JudgeInput]) -> list[JudgeInput]:
@@ -133,14 +134,16 @@ def nearest(inputs: Sequence[JudgeInput]) -> list[JudgeInput]:
 
 
 def plain_features(embedder: Embedder, inputs: Sequence[JudgeInput]) -> npt.NDArray[np.float32]:
-    """What the head sees beside the vectors, shape (n, 33): cosines of the texts' own vectors, and `overlap_features`.
+    """What the head sees beside the vectors, shape (n, 44): cosines of the texts' own vectors, and two sets of numbers.
 
-    The cosines are those of instruction and response, reference and response, and instruction and reference; the
-    last two are 0 without a reference.
+    These are `overlap_features` of the exchange and `language_features` of the response. The cosines are those of
+    instruction and response, reference and response, and instruction and reference; the last two are 0 without a
+    reference.
     """
     q, a, r = text_vectors(embedder, inputs)
     cosines = [(q * a).sum(axis=1), (r * a).sum(axis=1), (q * r).sum(axis=1)]
-    return np.concatenate([np.stack(cosines, axis=1), overlap_features(inputs)], axis=1).astype(np.float32)
+    language = language_features([exchange.response for exchange in inputs])
+    return np.concatenate([np.stack(cosines, axis=1), overlap_features(inputs), language], axis=1).astype(np.float32)
 
 
 class CrossEncoderReader:

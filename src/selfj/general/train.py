@@ -20,6 +20,7 @@ from selfj.backends.encoder import HEAD_FILE
 from selfj.errors import ConfigError
 from selfj.files import write_json, write_text
 from selfj.general.draw import draw_examples
+from selfj.general.language import counted
 from selfj.general.pool import MOST_PER_SOURCE, SOURCES, Entry, held_out, read_pool
 from selfj.judge import JUDGE_VERSION
 from selfj.progress import Progress, Quiet
@@ -42,7 +43,7 @@ METHOD = CrossEncoderTuning(
 )
 TRAINING_LENGTH = 128
 """Exchanges are shorter while training, for time; the judge then reads up to `METHOD.max_length` tokens."""
-EXCHANGES = 12_000
+EXCHANGES = 14_000
 
 
 def train(
@@ -61,7 +62,7 @@ def train(
     Raises:
         ConfigError: There is no pool.
     """
-    entries = [entry for entry in read_pool(data) if not held_out(entry)]
+    entries = [entry for entry in read_pool(data) if not (held_out(entry) or counted(entry))]
     examples = draw_examples(entries, exchanges, seed, MOST_PER_SOURCE)
     method = METHOD.model_copy(update={"max_length": TRAINING_LENGTH})
     config = Config(seed=seed, tune={"method": method}, embedder=MiniLM(engine=engine))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ from selfj.tune.schedule import Rows as Numbers
 from selfj.tune.schedule import Schedule
 
 _MICRO_TOKENS = 4096
+_LEAST_SCALE = 0.02
 _MODULES = ("query", "key", "value", "dense")
 
 
@@ -55,7 +56,7 @@ def tune_cross_encoder(
     inputs = [example.teacher for example in examples] + [example.student for example in examples]
     seen = nearest(inputs)
     # Both sides at once, since they share texts.
-    plain = torch.from_numpy(plain_features(embedder, seen))
+    plain, middle, scale = _even(torch.from_numpy(plain_features(embedder, seen)))
     teacher = _Side(reader, seen[: len(examples)], plain[: len(examples)])
     student = _Side(reader, seen[len(examples) :], plain[len(examples) :])
     shares = level_targets([example.quality for example in examples], method.targets)
@@ -97,6 +98,7 @@ def tune_cross_encoder(
         validation=validation if len(validation) else None,
     )
     done, _ = train(pupil, method, schedule, folder, key, progress)
+    _uneven(head, middle, scale)
     trained = [(name, weight) for name, weight in judge.named_parameters() if weight.requires_grad]
     save_head(head, folder / HEAD_FILE, method.max_length)
     if method.update == "full":
@@ -142,6 +144,23 @@ class _Side:
         """The named rows, padded to the longest of them."""
         taken = [self.rows[number] for number in numbers]
         return rows.padded(taken, max(len(row.ids) for row in taken))
+
+
+def _even(plain: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Columns of mean 0 and deviation 1, so that a short training learns from all; with their means and deviations."""
+    middle = plain.mean(dim=0)
+    scale = plain.std(dim=0, correction=0).clamp_min(_LEAST_SCALE)
+    return (plain - middle) / scale, middle, scale
+
+
+def _uneven(head: Head, middle: torch.Tensor, scale: torch.Tensor) -> None:
+    """Let a head that learned from evened numbers, its last inputs, take them as they are."""
+    first = cast(torch.nn.Linear, head.layers[0])
+    columns = len(scale)
+    with torch.no_grad():
+        weight = first.weight[:, -columns:] / scale
+        first.bias.sub_(weight @ middle)
+        first.weight[:, -columns:] = weight
 
 
 def _lora(method: CrossEncoderTuning) -> LoraConfig:
