@@ -6,11 +6,13 @@
 
 import argparse
 import json
+import math
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.real.headlines import HEADLINES
 from selfj.evaluation import TITLES
 
 ROOT = Path(__file__).parents[1]
@@ -72,7 +74,63 @@ def figures(measured: dict) -> str:
     return "\n".join(lines)
 
 
-TABLES: dict[str, Callable[[dict], str]] = {"methods": methods, "figures": figures}
+JUDGES = {
+    "general_reference": "general, reference in view",
+    "general": "general",
+    "cosine_reference": "cosine with the reference",
+    "cosine": "cosine with the instruction",
+    "coverage_reference": "coverage",
+    "overlap_reference": "overlap",
+    "contains_reference": "holds it",
+    "length": "length",
+    "oracle": "oracle",
+}
+"""Words of the scorers in names of figures, and their titles."""
+KINDS = {
+    "sets": (r"(?P<row>[\w-]+)_(?P<judge>{})_pearson", "set"),
+    "pairs": (r"(?P<row>[\w-]+)_(?P<judge>{})_accuracy", "set"),
+    "short": (r"evouna_(?P<row>\w+?)_(?P<judge>{})_auroc", "answers of"),
+    "ranks": (r"alpacaeval_(?P<row>v[12](?:_no_null)?)_(?P<judge>{})(?P<lc>_lc)?_spearman", "leaderboard"),
+    "picks": (r"best_of_16_(?P<row>v[12])_(?P<judge>{})_gain", "preferences"),
+}
+
+
+def matrix(kind: str) -> Callable[[dict], str]:
+    """A table of sets by judges, each cell a figure with its interval."""
+    pattern, head = KINDS[kind]
+    words = "|".join(JUDGES)
+
+    def table(measured: dict) -> str:
+        cells: dict[str, dict[str, str]] = {}
+        for item in measured["results"]:
+            found = re.fullmatch(pattern.format(words), item["metric"])
+            if found is None or item["value"] is None:
+                continue
+            row = found["row"] + (" (length held equal)" if found.groupdict().get("lc") else "")
+            ends = item.get("interval") or (math.nan,)
+            span = "" if any(map(math.isnan, ends)) else " [{:.2f}, {:.2f}]".format(*ends)
+            cells.setdefault(row.replace("_", " "), {})[found["judge"]] = f"{item['value']:.2f}{span}"
+        used = [judge for judge in JUDGES if any(judge in row for row in cells.values())]
+        lines = [
+            f"Commit `{measured['commit']}`, {measured['machine']}.",
+            "",
+            f"| {head} | {' | '.join(JUDGES[judge] for judge in used)} |",
+            f"|---|{'--:|' * len(used)}",
+        ]
+        lines += [f"| {row} | {' | '.join(own.get(judge, '–') for judge in used)} |" for row, own in cells.items()]
+        return "\n".join(lines)
+
+    return table
+
+
+def headlines(measured: dict) -> str:
+    """The figures that have a target or stand for a whole part."""
+    names = set(HEADLINES)
+    return figures({**measured, "results": [item for item in measured["results"] if item["metric"] in names]})
+
+
+TABLES: dict[str, Callable[[dict], str]] = {"methods": methods, "figures": figures, "headlines": headlines}
+TABLES |= {kind: matrix(kind) for kind in KINDS}
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.real import data as real
+from benchmarks.real.headlines import HEADLINES, SYSTEMS
 from benchmarks.result import Figure, print_results
 from selfj.backends.base import JudgeInput
 from selfj.bootstrap import bootstrap
@@ -225,19 +226,6 @@ def candidates(found: real.Outputs, preferences: dict[tuple[str, int], float]) -
                 }
             )
     return made
-
-
-HEADLINES = {
-    "evouna_auroc_with_reference": ("evouna_{}_general_reference_auroc", ">= 0.95"),
-    "alpacaeval_v1_spearman": ("alpacaeval_v1_coverage_reference_spearman", ">= 0.85"),
-    "alpacaeval_v2_spearman": ("alpacaeval_v2_coverage_reference_spearman", ">= 0.85"),
-    "alpacaeval_v2_no_null_spearman": ("alpacaeval_v2_no_null_coverage_reference_spearman", ">= 0.85"),
-    "length_v1_spearman": ("alpacaeval_v1_length_spearman", ""),
-    "length_v2_spearman": ("alpacaeval_v2_length_spearman", ""),
-    "best_of_n_gain": ("best_of_16_v2_coverage_reference_gain", ""),
-}
-"""Figures that are asked for by name, and which of those below they are; of EVOUNA's three systems the lowest."""
-SYSTEMS = ("fid", "gpt35", "chatgpt")
 
 
 def headlines(figures: Sequence[Figure]) -> list[Figure]:
