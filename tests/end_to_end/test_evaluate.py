@@ -30,9 +30,9 @@ class Reward:
 """
 PEERS = (
     "judges=["
-    "{kind='generative', name='gpt35_reference', reference=true, backend={kind='plugin', target='own_peers:Writer'}},"
-    "{kind='generative', name='other', title='Another', backend={kind='plugin', target='own_peers:Writer'}},"
-    "{kind='reward', name='ultrarm', backend={kind='plugin', target='own_peers:Reward'}}]"
+    "{kind='generative', name='gpt35_reference', reference=true, backend={kind='plugin', target='table_peers:Writer'}},"
+    "{kind='generative', name='other', title='Another', backend={kind='plugin', target='table_peers:Writer'}},"
+    "{kind='reward', name='ultrarm', backend={kind='plugin', target='table_peers:Reward'}}]"
 )
 SMALL = [*FAKE, "collect.source.n=300", "label.cosine=true"]
 OUT = Path("comparison")
@@ -99,7 +99,7 @@ def test_one_run_with_an_option_of_the_table_gives_both(cli):
 
 
 def test_runs_of_two_models_with_judges_that_fill_rows(cli, monkeypatch):
-    Path("own_peers.py").write_text(MODULE)
+    Path("table_peers.py").write_text(MODULE)
     monkeypatch.syspath_prepend(".")
     made = make_run("one", PEERS)
     make_run("two", "target.skill=0.8", "seed=4", "tune.ablations=['cosine']")
