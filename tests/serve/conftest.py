@@ -95,7 +95,7 @@ class Upstream:
     async def complete(self, request):
         body = await request.json()
         self.bodies.append(body)
-        self.headers.append(dict(request.headers))
+        self.headers.append({name.lower(): value for name, value in request.headers.items()})
         step, chat = self.step(body), request.path.endswith("chat/completions")
         if self.delay:
             await asyncio.sleep(self.delay)
@@ -246,10 +246,10 @@ def gateway(loop, upstream, tmp_path):
     opened = []
     with _open(loop) as start:
 
-        def build(*, judge=None, extra_routes=(), url=None, **settings):
+        def build(*, judge=None, extra_routes=(), url=None, queue=None, **settings):
             more = dict(settings.pop("up", {}))
             base = {"base_url": url or upstream.url, "backoff_s": 0.01, "timeout_s": 5.0} | more
-            made = ServeSettings(run=str(tmp_path / "run"), upstream=base, **settings)
+            made = ServeSettings(run=str(tmp_path / "run"), upstream=base, judge=queue or {}, **settings)
             memory, judge = Memory(), judge or fake_judge()
             app = create_app(made, judge, memory, extra_routes)
             opened.append(Served(start(app), app, memory, judge))

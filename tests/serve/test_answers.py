@@ -117,7 +117,7 @@ def test_unknown_fields_reach_the_upstream_and_the_callers_key_does_not(gateway,
     body = {"seed": 3, "mystery": {"a": [1, 2.5, None]}, "selfj": {"threshold": 4}}
     served.openai.chat.completions.create(model="m", messages=ASK, extra_body=body)
     assert upstream.bodies == [{"model": "m", "messages": ASK, "seed": 3, "mystery": {"a": [1, 2.5, None]}}]
-    assert upstream.headers[0]["Authorization"] == "Bearer sk-up"
+    assert upstream.headers[0]["authorization"] == "Bearer sk-up"
     assert "caller-key" not in json.dumps(upstream.headers)
 
 

@@ -1,0 +1,132 @@
+"""The same decisions as `selfj evaluate`: every test exchange of a run through the gateway; the command, and its end."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import pytest
+
+from selfj import config as configs
+from selfj import pipeline
+from selfj.exchanges import load_exchanges
+from selfj.records import SCORES
+from selfj.risk import answers, load_threshold
+from selfj.serve.server import load_run_judge
+from selfj.store import open_artefact
+
+from ..end_to_end.conftest import FAKE
+
+SETTINGS = [*FAKE, "name=gate", "target.noise=1.5", "target.skill=0.6"]
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A finished run on the fake backend."""
+    config = configs.load("demo", SETTINGS)
+    pipeline.run(config)
+    return config.path.resolve()
+
+
+def test_every_decision_is_that_of_the_run(run, gateway, upstream):
+    exchanges = load_exchanges(run).of("test")
+    scores = {row.id: row.score for row in open_artefact(run, SCORES).records() if row.method == "self_j"}
+    threshold, _ = load_threshold(run / "threshold.json")
+    judge = load_run_judge(str(run))
+    replies = {item.instruction.text: item.response.text for item in exchanges}
+    upstream.default = lambda body: replies[body["messages"][-1]["content"]]
+    served = gateway(judge=judge, threshold=str(run / "threshold.json"))
+    told = []
+    for item in exchanges:
+        reply = served.openai.chat.completions.create(model="m", messages=item.instruction.messages())
+        told.append(reply.model_extra["selfj"])
+        shown = reply.choices[0].message.content == item.response.text
+        assert shown == (told[-1]["decision"] == "answer")
+    known = np.array([np.nan if scores[item.id] is None else scores[item.id] for item in exchanges])
+    want = answers(known, threshold.value)
+    assert [entry["decision"] == "answer" for entry in told] == want.tolist()
+    assert 0 < want.sum() < len(want)
+    assert [entry["score"] for entry in told] == pytest.approx([scores[item.id] for item in exchanges], abs=1e-6)
+    assert [row.score for row in served.rows] == [entry["score"] for entry in told]
+
+
+class Command:
+    """`selfj serve` in a process of its own."""
+
+    def __init__(self, *arguments):
+        root = Path(__file__).parents[2]
+        path = os.pathsep.join([str(root / "src"), os.environ.get("PYTHONPATH", "")])
+        code = "from selfj.cli import main; main()"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code, "serve", *map(str, arguments), "--port", "0"],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": path},
+        )
+        self.lines = []
+        for line in self.process.stderr:
+            self.lines.append(line)
+            found = re.search(r"Serving on (\S+)", line)
+            if found:
+                self.url = found[1]
+                break
+        else:
+            pytest.fail("".join(self.lines))
+
+    def end(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.lines += self.process.stderr.read().splitlines()
+        return self.process.wait(30)
+
+
+def test_sigterm_ends_after_what_is_under_way(run, upstream):
+    upstream.delay = 1.0
+    served = Command(run, "--upstream", upstream.url)
+    replies = []
+    body = {"model": "m", "messages": [{"role": "user", "content": "2 + 2?"}]}
+
+    def ask():
+        replies.append(httpx2.post(f"{served.url}/v1/chat/completions", json=body, timeout=20))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    while not upstream.bodies:
+        time.sleep(0.01)
+    assert served.end() == 0
+    asking.join()
+    assert replies[0].status_code == 200
+    assert replies[0].json()["selfj"]["decision"] in {"answer", "decline"}
+    events = [json.loads(line) for line in served.lines if line.startswith("{")]
+    assert [event["event"] for event in events] == ["start", "drain", "reply", "stop"]
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(f"{served.url}/health/live")
+
+
+def test_bad_input_of_the_command(run, tmp_path, monkeypatch, capsys):
+    from selfj.cli import main
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["selfj", "serve", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return stop.value.code, capsys.readouterr().err
+
+    code, told = call(run)
+    assert (code, "--upstream" in told) == (2, True)
+    code, told = call(tmp_path / "absent", "--upstream", "http://127.0.0.1:9/v1")
+    assert code == 2
+    (run / "threshold.json").rename(run / "away.json")
+    code, told = call(run, "--upstream", "http://127.0.0.1:9/v1")
+    assert (code, "selfj calibrate" in told) == (3, True)
+    (run / "away.json").rename(run / "threshold.json")
+    code, told = call(run, "--upstream", "http://127.0.0.1:9/v1", "--host", "0.0.0.0")
+    assert (code, "open to others" in told) == (2, True)
+    code, told = call(run, "--upstream", "http://127.0.0.1:9/v1", "--host", "203.0.113.1", "--set", "allow_open=true")
+    assert (code, "Cannot listen" in told) == (2, True)
