@@ -1,4 +1,4 @@
-"""The same decisions as `selfj evaluate`: every test exchange of a run through the gateway; the command, and its end."""
+"""The decisions of `selfj evaluate`, for every test exchange of a run through the gateway; the command, and its end."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from selfj.store import open_artefact
 
 from ..end_to_end.conftest import FAKE
 
-SETTINGS = [*FAKE, "name=gate", "target.noise=1.5", "target.skill=0.6"]
+SETTINGS = [*FAKE, "name=gate", "target.noise=1.5", "target.skill=0.6", "calibrate.max_risk=0.3"]
 
 
 @pytest.fixture
@@ -82,8 +82,9 @@ class Command:
 
     def end(self):
         self.process.send_signal(signal.SIGTERM)
-        self.lines += self.process.stderr.read().splitlines()
-        return self.process.wait(30)
+        with self.process:
+            self.lines += self.process.stderr.read().splitlines()
+        return self.process.returncode
 
 
 def test_sigterm_ends_after_what_is_under_way(run, upstream):

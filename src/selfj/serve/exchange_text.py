@@ -10,7 +10,7 @@ from selfj.serve.requests import clean, conversation, text_of
 
 _SECTIONS = re.compile(
     r"\A\[Question\]\n(?P<instruction>.*?)(?:\n\n\[Reference\]\n(?P<reference>.*?))?\n\n\[Answer\]\n(?P<response>.*?)"
-    r"(?:\n\n\[Reference\]\n(?P<last>.*?))?(?:\n\n\[Rating\])?\Z",
+    r"(?:(?:\n\n\[Rating\])?\n\n\[Reference\]\n(?P<last>.*?))?(?:\n\n\[Rating\])?\Z",
     re.DOTALL,
 )
 _FIELDS = {"instruction", "response", "reference"}
