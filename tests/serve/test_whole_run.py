@@ -108,26 +108,3 @@ def test_sigterm_ends_after_what_is_under_way(run, upstream):
     assert [event["event"] for event in events] == ["start", "drain", "reply", "stop"]
     with pytest.raises(httpx2.ConnectError):
         httpx2.get(f"{served.url}/health/live")
-
-
-def test_bad_input_of_the_command(run, tmp_path, monkeypatch, capsys):
-    from selfj.cli import main
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["selfj", "serve", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        return stop.value.code, capsys.readouterr().err
-
-    code, told = call(run)
-    assert (code, "--upstream" in told) == (2, True)
-    code, told = call(tmp_path / "absent", "--upstream", "http://127.0.0.1:9/v1")
-    assert code == 2
-    (run / "threshold.json").rename(run / "away.json")
-    code, told = call(run, "--upstream", "http://127.0.0.1:9/v1")
-    assert (code, "selfj calibrate" in told) == (3, True)
-    (run / "away.json").rename(run / "threshold.json")
-    code, told = call(run, "--upstream", "http://127.0.0.1:9/v1", "--host", "0.0.0.0")
-    assert (code, "open to others" in told) == (2, True)
-    code, told = call(run, "--upstream", "http://127.0.0.1:9/v1", "--host", "203.0.113.1", "--set", "allow_open=true")
-    assert (code, "Cannot listen" in told) == (2, True)
