@@ -1,8 +1,8 @@
 """`python -m benchmarks.gateway [--quick]`: what the gateway adds to a request, and how many it takes.
 
-The upstream answers at once, and so does the judge, so that only the gateway's own work is measured. The load generator,
-the gateway and the upstream are processes on this machine. Every fifth answer is one that the judge rates 0. The LiteLLM
-proxy goes the same road in the same run, without a judge, where it can be installed.
+The upstream answers at once, and so does the judge, so that only the gateway's own work is measured. Load generator,
+gateway and upstream are processes on this machine. Every fifth answer is one that the judge rates 0. The LiteLLM proxy
+goes the same road in the same run, without a judge, where it can be installed. Both check the caller's key.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.gateway import litellm
-from benchmarks.gateway.load import Times, at_once, in_turns
+from benchmarks.gateway.load import KEY_DIGEST, Times, at_once, in_turns
 from benchmarks.gateway.upstream import WRONG
 from benchmarks.result import Figure, print_results
 
@@ -33,7 +33,7 @@ def main() -> None:
     turns, seconds = (500, 3.0) if options.quick else (4000, 15.0)
     with tempfile.TemporaryDirectory(prefix="selfj-gateway-") as folder, run("upstream") as upstream:
         url = f"http://127.0.0.1:{upstream}/v1"
-        with run("served", url) as gateway:
+        with run("served", url, KEY_DIGEST) as gateway:
             asyncio.run(in_turns([upstream, gateway], 200))
             direct, alone = asyncio.run(in_turns([upstream, gateway], turns))
             many = asyncio.run(at_once(gateway, CONCURRENCY, seconds))

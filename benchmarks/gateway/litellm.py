@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.gateway.load import KEY
+
 PACKAGE = "litellm[proxy]"
 _INSTALL_S, _START_S = 900, 180
 
@@ -46,7 +48,7 @@ def proxy(upstream: str, folder: Path) -> Iterator[int]:
     kept = {"HOME", "LANG", "TMPDIR"}
     values = {name: value for name, value in os.environ.items() if name in kept}
     values |= {"PATH": f"{binaries}:{os.environ.get('PATH', '')}", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
-    values |= {"LITELLM_TELEMETRY": "False"}
+    values |= {"LITELLM_TELEMETRY": "False", "LITELLM_MASTER_KEY": KEY}
     with (folder / "litellm.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=values, cwd=folder)
         try:

@@ -1,7 +1,9 @@
 """A load generator: connections that are kept open, one request at a time on each."""
 
 import asyncio
+import hashlib
 import json
+import secrets
 import time
 from dataclasses import dataclass, field
 
@@ -10,6 +12,9 @@ import numpy as np
 from benchmarks.gateway.upstream import ASK_BAD
 
 EVERY_BAD = 5
+KEY = f"sk-{secrets.token_hex(24)}"
+"""What the callers of this run send."""
+KEY_DIGEST = hashlib.sha256(KEY.encode()).hexdigest()
 
 
 @dataclass
@@ -29,27 +34,27 @@ class Times:
         return len(self.seconds) / self.wall_s
 
 
-def request(port: int, path: str, number: int) -> tuple[bool, bytes]:
+def request(port: int, number: int) -> tuple[bool, bytes]:
     bad = number % EVERY_BAD == 0
     text = f"Question {number}: what is {ASK_BAD if bad else 'good'} about this? " + "context " * 30
     body = json.dumps({"model": "instant", "messages": [{"role": "user", "content": text}]}).encode()
-    head = f"POST {path}/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
-    head += f"Authorization: Bearer sk-1234\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+    head += f"Authorization: Bearer {KEY}\r\nContent-Length: {len(body)}\r\n\r\n"
     return bad, head.encode() + body
 
 
 class Connection:
     """One open connection."""
 
-    def __init__(self, port: int, path: str = "/v1"):
-        self.port, self.path = port, path
+    def __init__(self, port: int):
+        self.port = port
 
     async def open(self):
         self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
         return self
 
     async def ask(self, number: int, times: Times) -> None:
-        bad, data = request(self.port, self.path, number)
+        bad, data = request(self.port, number)
         began = time.perf_counter()
         self.writer.write(data)
         head = (await self.reader.readuntil(b"\r\n\r\n")).lower()

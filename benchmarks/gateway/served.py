@@ -1,4 +1,4 @@
-"""The gateway with a judge that answers at once: `python -m benchmarks.gateway.served URL` prints its port."""
+"""The gateway with a judge that answers at once: `python -m benchmarks.gateway.served URL KEYDIGEST`."""
 
 import sys
 import tempfile
@@ -35,7 +35,9 @@ def main() -> None:
     threshold = Threshold(5.0, 0.1, 0.95, 5.0, 0.5, 0.05, 0.1, 100, 50, "z", "instant", "d")
     with tempfile.TemporaryDirectory(prefix="selfj-gateway-") as folder:
         (Path(folder) / "threshold.json").write_text(threshold.to_json())
-        settings = ServeSettings(run=folder, upstream={"base_url": sys.argv[1]}, port=0)
+        keys = Path(folder) / "keys"
+        keys.write_text(sys.argv[2])
+        settings = ServeSettings(run=folder, upstream={"base_url": sys.argv[1]}, port=0, keys=str(keys))
         serve(settings, InstantJudge(), Memory(), ready=lambda url: print(url.rpartition(":")[2], flush=True))
 
 
