@@ -118,6 +118,7 @@ def test_routes_that_are_not_there(gateway, method, path, status):
         b'{"model": "m", "messages": [{"role": "user", "content": "a"}], "temperature": NaN}',
         b'{"model": "m", "messages": [{"role": "user", "content": "a"}], "temperature": 1e999}',
         b"[" * 100_000,
+        b'{"model": "m", "messages": [{"role": "user", "content": ' + b"[" * 200 + b"]" * 200 + b"}]}",
         b'{"a":' * 100_000,
     ],
 )

@@ -292,6 +292,23 @@ def test_a_tool_call_within_an_early_stream_does_not_go_out(gateway, upstream):
     assert events(reply)[-1]["selfj"]["decision"] == "decline"
 
 
+def test_several_choices_that_pass_are_streamed_whole(gateway, upstream):
+    choices = [
+        {"index": place, "finish_reason": "stop", "message": {"content": text}} for place, text in enumerate("ab")
+    ]
+    upstream.extra = {"choices": choices}
+    served = gateway(unjudgeable="pass")
+    chunks = events(served.chat(n=2, stream=True))
+    shown = [(choice["index"], choice["delta"].get("content")) for chunk in chunks for choice in chunk["choices"]]
+    assert shown == [(0, "a"), (0, None), (1, "b"), (1, None)]
+    upstream.extra = {"choices": [choices[0], {"index": 1}]}
+    assert served.chat(n=2, stream=True).status_code == 502
+    upstream.extra = {}
+    upstream.default = {"content": None, "tool_calls": [5]}
+    assert served.chat(stream=True).status_code == 502
+    assert gateway().chat().status_code == 502
+
+
 def test_the_text_of_a_decline_is_in_the_callers_language(gateway, upstream):
     upstream.default = BAD
     served = gateway(decline={"messages": {"en": "No.", "de": "Nein.", "pt-BR": "Não."}})

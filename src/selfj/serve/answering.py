@@ -13,7 +13,7 @@ from selfj.serve.languages import choose
 from selfj.serve.metrics import Metrics
 from selfj.serve.policy import Policy
 from selfj.serve.records import DecisionRow, Recorder
-from selfj.serve.replies import Outcome, Trace, as_chunks, declined, headers, judged_only, verdict
+from selfj.serve.replies import Outcome, Trace, as_chunks, declined, header_value, headers, judged_only, verdict
 from selfj.serve.requests import Asked, Route, read_request
 from selfj.serve.streams import Early
 
@@ -101,7 +101,7 @@ class Answering:
             reply["selfj"] = told = await close(first)
             return event_reply(as_chunks(asked.route, reply, usage=asked.usage), headers=headers(told, first.code))
         parts: AsyncIterator[bytes] = early.parts(first, close, message)
-        more = [(b"x-selfj-decision", b"pending"), (b"x-selfj-judge", self.judge.encode("ascii", "replace"))]
+        more = [(b"x-selfj-decision", b"pending"), (b"x-selfj-judge", header_value(self.judge))]
         return event_reply(parts=parts, headers=more)
 
     async def record(self, asked: Asked, outcome: Outcome, request: Request, trace: Trace, language: str) -> None:

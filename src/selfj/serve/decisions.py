@@ -9,6 +9,7 @@ from selfj.serve.errors import ApiError, invalid
 from selfj.serve.exchange_text import read_exchange
 from selfj.serve.http import Reply, Request, json_reply
 from selfj.serve.judging import JudgeFault, JudgeQueue
+from selfj.serve.replies import header_value
 
 LEVELS = 10
 _SYSTEMONE = {"model", "state", "questions", "instructions", "chat_template_kwargs", "user", "request_id"}
@@ -129,7 +130,7 @@ class Decisions:
         }
 
     def _headers(self) -> list[tuple[bytes, bytes]]:
-        return [(b"x-selfj-judge", self._judge.judge.name.encode("ascii", "replace"))]
+        return [(b"x-selfj-judge", header_value(self._judge.judge.name))]
 
 
 def _decision(kind: str, labels: list[str], score: Score, owner: Decisions) -> dict[str, Any]:

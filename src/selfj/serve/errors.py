@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+_DEEPEST = 100
 _TYPES = {401: "authentication_error", 429: "rate_limit_error"}
 
 
@@ -53,9 +54,13 @@ def parse_json(data: bytes) -> Any:
         ValueError: It is not such JSON, or nested too deeply.
     """
     try:
-        return json.loads(data.decode("utf-8"), parse_constant=_refuse)
+        value = json.loads(data.decode("utf-8"), parse_constant=_refuse)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    # Whatever is done with it later must not run out of stack.
+    if data.count(b"[") + data.count(b"{") > _DEEPEST and _depth(value) > _DEEPEST:
+        raise ValueError("nested too deeply")
+    return value
 
 
 def dump_json(value: Any) -> bytes:
@@ -68,6 +73,14 @@ def dump_json(value: Any) -> bytes:
         return json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii")
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value]
+    while level := [item for item in level if isinstance(item, dict | list)]:
+        depth += 1
+        level = [inner for item in level for inner in (item.values() if isinstance(item, dict) else item)]
+    return depth
 
 
 def _refuse(word: str) -> Any:

@@ -64,16 +64,18 @@ def read_answer(route: Route, reply: Mapping[str, Any]) -> Answer:
     choices = reply.get("choices")
     if not isinstance(choices, list) or not choices or not all(isinstance(choice, dict) for choice in choices):
         raise Malformed("it has no choices")
-    if len(choices) > 1:
-        return Answer("", "several_choices")
-    return _chat(choices[0]) if route == CHAT else _text(choices[0].get("text"))
+    read = [_chat(choice) if route == CHAT else _text(choice.get("text")) for choice in choices]
+    return read[0] if len(read) == 1 else Answer("", "several_choices")
 
 
 def _chat(choice: Mapping[str, Any]) -> Answer:
     message = choice.get("message")
     if not isinstance(message, dict):
         raise Malformed("its choice has no message")
-    if message.get("tool_calls") or message.get("function_call"):
+    calls = message.get("tool_calls")
+    if calls and not (isinstance(calls, list) and all(isinstance(call, dict) for call in calls)):
+        raise Malformed("its calls of tools are no list of objects")
+    if calls or message.get("function_call"):
         return Answer("", "tool_calls")
     if message.get("audio"):
         return Answer("", "not_text")
@@ -170,10 +172,15 @@ def headers(told: Mapping[str, Any], code: str) -> list[tuple[bytes, bytes]]:
     if told["observed"]:
         values["observed"] = "true"
     return [
-        (f"x-selfj-{name.replace('_', '-')}".encode(), str(value).encode("ascii", "replace"))
+        (f"x-selfj-{name.replace('_', '-')}".encode(), header_value(value))
         for name, value in values.items()
         if value is not None
     ]
+
+
+def header_value(value: object) -> bytes:
+    """Anything as the value of a header."""
+    return "".join(sign if sign.isprintable() else " " for sign in str(value)).encode("ascii", "replace")
 
 
 def event(value: Mapping[str, Any]) -> bytes:
@@ -206,7 +213,6 @@ def _halves(route: Route, choice: Mapping[str, Any]) -> tuple[dict[str, Any], di
     if route != CHAT:
         return first | {"text": choice.get("text", "")}, last | {"text": ""}
     delta = {name: value for name, value in choice["message"].items() if value is not None}
-    if "tool_calls" in delta:
-        calls = delta["tool_calls"]
-        delta["tool_calls"] = [call | {"index": place} for place, call in enumerate(calls)]
+    if delta.get("tool_calls"):
+        delta["tool_calls"] = [call | {"index": place} for place, call in enumerate(delta["tool_calls"])]
     return first | {"delta": delta}, last | {"delta": {}}

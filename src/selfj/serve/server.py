@@ -1,6 +1,7 @@
 """Running the gateway: the judge of a run, a socket, signals."""
 
 import asyncio
+import gc
 import signal
 import socket
 import tomllib
@@ -11,6 +12,7 @@ from typing import Any
 import uvicorn
 
 from selfj import config as configs
+from selfj.backends.base import JudgeInput
 from selfj.errors import ConfigError
 from selfj.judge import Judge, load_judge
 from selfj.serve.app import ExtraRoute, Gateway, create_app
@@ -19,6 +21,7 @@ from selfj.serve.records import DecisionRow, Recorder
 from selfj.serve.settings import ServeSettings
 
 _BACKLOG = 1024
+_PROBE = JudgeInput("What is 2 + 2?", "4")
 
 
 class NoRecorder:
@@ -96,6 +99,8 @@ def serve(
         ConfigError: The address is taken or cannot be had.
     """
     app = create_app(settings, judge, recorder or NoRecorder(), extra_routes)
+    # A judge that cannot work says so now, and what it loads on its first use is there.
+    judge.score([_PROBE])
     listening = _listen(settings.host, settings.port)
     configure()
     host, port = listening.getsockname()[:2]
@@ -104,6 +109,9 @@ def serve(
     log("start", address=address, run=settings.run, judge=judge.name, mode=settings.mode)
     if ready is not None:
         ready(address)
+    # What is there now stays: to look through it again and again would only make some replies late.
+    gc.collect()
+    gc.freeze()
     with listening, asyncio.Runner(loop_factory=_loop()) as runner:
         runner.run(server.serve(sockets=[listening]))
     log("stop")

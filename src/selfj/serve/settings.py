@@ -107,7 +107,7 @@ class Bounds(Settings):
     threshold: tuple[float, float] | None = None
     """Least and greatest `selfj.threshold`; None allows none."""
     risks: tuple[str, ...] = ()
-    """Files `threshold.json` of further promises, for `selfj.max_risk`; the run's own is always among them."""
+    """Files `threshold.json` of further promises, for `selfj.max_risk`; the one in force is always among them."""
     max_risk: tuple[float, float] | None = None
     """Least and greatest `selfj.max_risk`; None allows none."""
 

@@ -21,6 +21,8 @@ _AGAIN = {408, 500, 502, 503, 504}
 _RELAYED = {400, 404, 413, 422}
 """Statuses that speak of the caller's request; the caller is told them."""
 _LONGEST_DETAIL = 300
+_LONGEST_LINE = 2**19
+"""Of a stream: half of what is held."""
 
 
 class Malformed(Exception):
@@ -54,13 +56,18 @@ class Upstream:
 
     async def start(self) -> None:
         """Open the pool of connections."""
-        headers = {"Content-Type": "application/json"}
+        # What is sent packed could unpack to more than the limit.
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=self.settings.connect_timeout_s)
         connector = aiohttp.TCPConnector(limit=self.settings.connections)
         self._session = aiohttp.ClientSession(
-            connector=connector, headers=headers, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+            connector=connector,
+            headers=headers,
+            timeout=timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            read_bufsize=_LONGEST_LINE,
         )
 
     async def close(self) -> None:
@@ -210,7 +217,8 @@ class Upstream:
 
 
 async def _read(reply: aiohttp.ClientResponse, most: int) -> bytes:
-    if reply.content_length is not None and reply.content_length <= most:
+    packed = "Content-Encoding" in reply.headers
+    if not packed and reply.content_length is not None and reply.content_length <= most:
         return await reply.read()
     parts, size = [], 0
     async for part in reply.content.iter_any():
