@@ -246,12 +246,12 @@ def gateway(loop, upstream, tmp_path):
     opened = []
     with _open(loop) as start:
 
-        def build(*, judge=None, extra_routes=(), url=None, queue=None, **settings):
+        def build(*, judge=None, extra_routes=(), hooks=None, url=None, queue=None, **settings):
             more = dict(settings.pop("up", {}))
             base = {"base_url": url or upstream.url, "backoff_s": 0.01, "timeout_s": 5.0} | more
             made = ServeSettings(run=str(tmp_path / "run"), upstream=base, judge=queue or {}, **settings)
             memory, judge = Memory(), judge or fake_judge()
-            app = create_app(made, judge, memory, extra_routes)
+            app = create_app(made, judge, memory, extra_routes, **(hooks or {}))
             opened.append(Served(start(app), app, memory, judge))
             return opened[-1]
 

@@ -164,12 +164,21 @@ def test_further_routes_stand_behind_the_same_keys(gateway, tmp_path):
     async def page(request):
         return json_reply({"path": request.path, "query": request.query})
 
-    routes = [("GET", "/audit/", page), ("POST", "/v1/feedback", page)]
-    served = gateway(keys=keys_file(tmp_path, "one"), extra_routes=routes)
+    def missing():
+        raise OSError("no store")
+
+    routes = [("GET", "/", page), ("GET", "/audit/", page), ("POST", "/v1/feedback", page)]
+    hooks = {"open_paths": ["/"], "more_metrics": [missing, lambda: "selfj_more 1\n"]}
+    served = gateway(keys=keys_file(tmp_path, "one"), extra_routes=routes, hooks=hooks)
     key = {"authorization": "Bearer one"}
     assert served.http.get("/audit/x?y=1", headers=key).json() == {"path": "/audit/x", "query": "y=1"}
     assert served.http.post("/v1/feedback", headers=key).status_code == 200
     assert served.http.get("/audit/x").status_code == 401
+    assert served.http.get("/").status_code == 200
+    assert served.http.post("/v1/embeddings", headers=key).status_code == 404
+    text = served.http.get("/metrics", headers=key).text
+    assert text.endswith("\nselfj_more 1\n")
+    assert "selfj_inflight 1.0" in text
 
 
 def test_logs_hold_no_body_and_no_key(gateway, upstream, caplog):

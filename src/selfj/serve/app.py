@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeAlias
 
 from selfj.judge import Judge
@@ -43,12 +43,21 @@ class Gateway:
     """An ASGI application."""
 
     def __init__(
-        self, settings: ServeSettings, judge: Judge, recorder: Recorder, extra_routes: Sequence[ExtraRoute] = ()
+        self,
+        settings: ServeSettings,
+        judge: Judge,
+        recorder: Recorder,
+        extra_routes: Sequence[ExtraRoute] = (),
+        *,
+        open_paths: Collection[str] = (),
+        more_metrics: Sequence[Callable[[], str]] = (),
     ):
         """Put the parts together; see `create_app`."""
         self.settings = settings
         self.metrics = Metrics()
         self._recorder = recorder
+        self._open = _OPEN | set(open_paths)
+        self._more_metrics = more_metrics
         self._upstream = Upstream(settings.upstream)
         self._escalation = Upstream(settings.escalate.upstream) if settings.escalate else None
         self._judge = JudgeQueue(judge, settings.judge)
@@ -140,7 +149,7 @@ class Gateway:
         try:
             check_head(scope, self.settings.limits.header_bytes)
             handler = self._handler(request)
-            if request.path not in _OPEN:
+            if request.path not in self._open:
                 if self._keys is not None:
                     self._keys.check(request.headers.get("authorization", ""))
                 if self._inflight > self.settings.limits.inflight:
@@ -159,12 +168,12 @@ class Gateway:
 
     def _handler(self, request: Request) -> Handler:
         found = self._routes.get(request.path)
+        method = "GET" if request.method == "HEAD" else request.method
         if found is None:
             below = [path for path in self._routes if path.endswith("/") and request.path.startswith(path)]
-            found = self._routes[max(below, key=len)] if below else None
-        if found is None:
-            raise ApiError(404, "not_found", "There is no such route here.")
-        method = "GET" if request.method == "HEAD" else request.method
+            found = self._routes[max(below, key=len)] if below else {}
+            if method not in found:
+                raise ApiError(404, "not_found", "There is no such route here.")
         if method not in found:
             raise ApiError(405, "method_not_allowed", f"This route takes {', '.join(sorted(found))}.")
         return found[method]
@@ -192,11 +201,24 @@ class Gateway:
         return json_reply({"status": "ready" if good else "not_ready"} | parts, status=200 if good else 503)
 
     async def _metrics(self, request: Request) -> Reply:
-        return Reply(200, self.metrics.text(), [(b"content-type", CONTENT_TYPE.encode())])
+        text = self.metrics.text()
+        for more in self._more_metrics:
+            try:
+                text += (await asyncio.to_thread(more)).encode()
+            except Exception:
+                # The others are still of use; that these are missing shows.
+                log_fault("metrics", request_id=request.id)
+        return Reply(200, text, [(b"content-type", CONTENT_TYPE.encode())])
 
 
 def create_app(
-    settings: ServeSettings, judge: Judge, recorder: Recorder, extra_routes: Sequence[ExtraRoute] = ()
+    settings: ServeSettings,
+    judge: Judge,
+    recorder: Recorder,
+    extra_routes: Sequence[ExtraRoute] = (),
+    *,
+    open_paths: Collection[str] = (),
+    more_metrics: Sequence[Callable[[], str]] = (),
 ) -> Gateway:
     """Make the gateway.
 
@@ -205,10 +227,12 @@ def create_app(
         judge: Scores; its digest must be the one that the thresholds were chosen for.
         recorder: Keeps each decision before its reply goes out; closed with the gateway.
         extra_routes: Further routes, behind the same keys and limits.
+        open_paths: Paths that need no key, such as that of a page which asks for one.
+        more_metrics: Give further text for `/metrics`; called in a thread.
 
     Raises:
         ArtefactError: A threshold is absent or malformed.
         StaleArtefact: A threshold was chosen for another judge.
         ConfigError: The keys cannot be read, or an upstream's key is not set.
     """
-    return Gateway(settings, judge, recorder, extra_routes)
+    return Gateway(settings, judge, recorder, extra_routes, open_paths=open_paths, more_metrics=more_metrics)

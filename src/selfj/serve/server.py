@@ -5,7 +5,7 @@ import gc
 import signal
 import socket
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,8 @@ def serve(
     recorder: Recorder | None = None,
     *,
     extra_routes: Sequence[ExtraRoute] = (),
+    open_paths: Collection[str] = (),
+    more_metrics: Sequence[Callable[[], str]] = (),
     ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; requests under way are then ended, for at most `drain_s`.
@@ -93,12 +95,15 @@ def serve(
         judge: The judge.
         recorder: Keeps decisions; None keeps none.
         extra_routes: See `create_app`.
+        open_paths: See `create_app`.
+        more_metrics: See `create_app`.
         ready: Called with the address once the socket listens.
 
     Raises:
         ConfigError: The address is taken or cannot be had.
     """
-    app = create_app(settings, judge, recorder or NoRecorder(), extra_routes)
+    kept = recorder or NoRecorder()
+    app = create_app(settings, judge, kept, extra_routes, open_paths=open_paths, more_metrics=more_metrics)
     # A judge that cannot work says so now, and what it loads on its first use is there.
     judge.score([_PROBE])
     listening = _listen(settings.host, settings.port)
