@@ -75,6 +75,7 @@ def test_the_help_says_what_each_verb_does():
         "rank",
         "rerank",
         "audit",
+        "serve",
     ):
         assert verb in shown
         help_of_verb = CliRunner().invoke(app, [verb, "--help"]).output

@@ -2,7 +2,17 @@
 
 import sys
 
-from selfj.cli import audit, evaluating, grading, judging, publishing, ranking, stages  # noqa: F401 - add verbs
+# Each module adds its verbs.
+from selfj.cli import (  # noqa: F401
+    audit,
+    evaluating,
+    grading,
+    judging,
+    publishing,
+    ranking,
+    serving,
+    stages,
+)
 from selfj.cli.options import app
 from selfj.errors import SelfjError
 

@@ -1,0 +1,45 @@
+"""The gateway with a judge that answers at once: `python -m benchmarks.gateway.served URL KEYDIGEST`."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.gateway.upstream import WRONG
+from selfj.judge import Score
+from selfj.risk import Threshold
+from selfj.serve.server import serve
+from selfj.serve.settings import ServeSettings
+
+
+class InstantJudge:
+    name, digest = "instant", "instant"
+
+    def score(self, inputs):
+        return [Score(0.0 if item.response.startswith(WRONG) else 9.0, None, 1.0, self.name) for item in inputs]
+
+
+class Memory:
+    """Keeps the rows in memory."""
+
+    def __init__(self):
+        self.rows = []
+
+    async def record(self, row):
+        self.rows.append(row)
+
+    async def close(self):
+        pass
+
+
+def main() -> None:
+    threshold = Threshold(5.0, 0.1, 0.95, 5.0, 0.5, 0.05, 0.1, 100, 50, "z", "instant", "d")
+    with tempfile.TemporaryDirectory(prefix="selfj-gateway-") as folder:
+        (Path(folder) / "threshold.json").write_text(threshold.to_json())
+        keys = Path(folder) / "keys"
+        keys.write_text(sys.argv[2])
+        settings = ServeSettings(run=folder, upstream={"base_url": sys.argv[1]}, port=0, keys=str(keys))
+        serve(settings, InstantJudge(), Memory(), ready=lambda url: print(url.rpartition(":")[2], flush=True))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""The routes that answer: ask, decide, record, reply."""
+
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+from selfj.risk import Threshold
+from selfj.serve.errors import ApiError
+from selfj.serve.http import Reply, Request, event_reply, json_reply
+from selfj.serve.languages import choose
+from selfj.serve.metrics import Metrics
+from selfj.serve.policy import Policy
+from selfj.serve.records import DecisionRow, Recorder
+from selfj.serve.replies import Outcome, Trace, as_chunks, declined, header_value, headers, judged_only, verdict
+from selfj.serve.requests import Asked, Route, read_request
+from selfj.serve.streams import Early
+
+
+class Answering:
+    """Answers chat and plain completions."""
+
+    def __init__(self, policy: Policy, recorder: Recorder, metrics: Metrics):
+        """Put the parts together."""
+        self.policy = policy
+        self.settings = policy.settings
+        self._recorder = recorder
+        self._metrics = metrics
+
+    async def answer(self, route: Route, request: Request) -> Reply:
+        """Answer one request.
+
+        Raises:
+            ApiError: It is malformed, or there is no reply.
+        """
+        began = time.perf_counter()
+        asked = read_request(route, await request.json())
+        threshold = self.policy.thresholds.chosen(asked)
+        trace = Trace(began)
+        language = self._language(request)
+        if asked.stream and self._early(asked):
+            return await self._stream(asked, threshold, request, trace, language)
+        try:
+            outcome = await self.policy.outcome(asked, threshold, request.id, trace)
+        except ApiError as error:
+            await self.record(asked, failed(error), request, trace, language)
+            raise
+        reply = self._reply(asked, outcome, language)
+        told = verdict(outcome, trace, self.judge, observed=self.observed)
+        reply["selfj"] = told
+        await self.record(asked, outcome, request, trace, language)
+        more = headers(told, outcome.code)
+        if asked.stream:
+            return event_reply(as_chunks(route, reply, usage=asked.usage), headers=more)
+        return json_reply(reply, headers=more)
+
+    @property
+    def observed(self) -> bool:
+        """Whether decisions are only noted."""
+        return self.settings.mode == "observe"
+
+    @property
+    def judge(self) -> str:
+        """Name of the judge."""
+        return self.policy.judge.judge.name
+
+    def _early(self, asked: Asked) -> bool:
+        # A call of a tool comes in pieces that are of no use before it is known whether they may go out.
+        tools = asked.body.get("tools") or asked.body.get("functions")
+        return self.settings.streaming == "early" and asked.unjudgeable is None and not tools
+
+    def _language(self, request: Request) -> str:
+        header = request.headers.get("accept-language", "")
+        return choose(header, self.settings.decline.messages, self.settings.decline.default)
+
+    def _reply(self, asked: Asked, outcome: Outcome, language: str) -> dict[str, Any]:
+        if outcome.reply is not None and (self.observed or outcome.action == "pass"):
+            return dict(outcome.reply)
+        if outcome.action == "answer" and outcome.reply is not None:
+            return judged_only(asked.route, outcome.reply)
+        return declined(asked.route, asked.model, self.settings.decline.messages[language], outcome.reply)
+
+    async def _stream(
+        self, asked: Asked, threshold: Threshold | None, request: Request, trace: Trace, language: str
+    ) -> Reply:
+        early = Early(self.policy, asked, threshold, request.id, trace)
+        message = self.settings.decline.messages[language]
+
+        async def close(outcome: Outcome) -> dict[str, Any]:
+            await self.record(asked, outcome, request, trace, language)
+            return verdict(outcome, trace, self.judge, observed=self.observed)
+
+        try:
+            first = await early.open()
+        except ApiError as error:
+            await self.record(asked, failed(error), request, trace, language)
+            raise
+        if isinstance(first, Outcome):
+            reply = declined(asked.route, asked.model, message, None)
+            reply["selfj"] = told = await close(first)
+            return event_reply(as_chunks(asked.route, reply, usage=asked.usage), headers=headers(told, first.code))
+        parts: AsyncIterator[bytes] = early.parts(first, close, message)
+        more = [(b"x-selfj-decision", b"pending"), (b"x-selfj-judge", header_value(self.judge))]
+        return event_reply(parts=parts, headers=more)
+
+    async def record(self, asked: Asked, outcome: Outcome, request: Request, trace: Trace, language: str) -> None:
+        """Record what becomes of a request, and count it.
+
+        Raises:
+            ApiError: It could not be recorded; status 503.
+        """
+        row = self._row(asked, outcome, request, trace, language)
+        try:
+            await self._recorder.record(row)
+        except Exception as error:
+            told = "The decision could not be recorded, so there is no reply."
+            raise ApiError(503, "record_failed", told) from error
+        self._metrics.reply(
+            route=asked.route, action=outcome.action, step=outcome.step, reason=outcome.code, observed=self.observed
+        )
+        self._metrics.took(row.total_ms / 1000, trace.upstream_s, trace.judge_s)
+
+    def _row(self, asked: Asked, outcome: Outcome, request: Request, trace: Trace, language: str) -> DecisionRow:
+        decision = outcome.decision
+        body = None
+        if self.settings.keep_bodies:
+            body = json.dumps({"instruction": asked.instruction, "response": outcome.text}, ensure_ascii=False)
+        return DecisionRow(
+            id=uuid.uuid4().hex,
+            at=time.time(),
+            request_id=request.id,
+            route=asked.route,
+            model=asked.model.encode("utf-8", "replace").decode("utf-8"),
+            action=outcome.action,
+            step=outcome.step,
+            observed=self.observed,
+            score=decision.score if decision else None,
+            threshold=decision.threshold if decision else None,
+            label_mass=decision.label_mass if decision else None,
+            reason=outcome.code,
+            judge=self.judge,
+            attempts=trace.attempts,
+            total_ms=trace.total_ms(),
+            upstream_ms=trace.upstream_s * 1000,
+            judge_ms=trace.judge_s * 1000,
+            language=language,
+            instruction_digest=asked.digest,
+            body=body,
+        )
+
+
+def failed(error: ApiError) -> Outcome:
+    """The outcome where an upstream gave no reply."""
+    return Outcome("error", "answer", error.code, None, None)

@@ -1,0 +1,110 @@
+"""The decisions of `selfj evaluate`, for every test exchange of a run through the gateway; the command, and its end."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import pytest
+
+from selfj import config as configs
+from selfj import pipeline
+from selfj.exchanges import load_exchanges
+from selfj.records import SCORES
+from selfj.risk import answers, load_threshold
+from selfj.serve.server import load_run_judge
+from selfj.store import open_artefact
+
+from ..end_to_end.conftest import FAKE
+
+SETTINGS = [*FAKE, "name=gate", "target.noise=1.5", "target.skill=0.6", "calibrate.max_risk=0.3"]
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A finished run on the fake backend."""
+    config = configs.load("demo", SETTINGS)
+    pipeline.run(config)
+    return config.path.resolve()
+
+
+def test_every_decision_is_that_of_the_run(run, gateway, upstream):
+    exchanges = load_exchanges(run).of("test")
+    scores = {row.id: row.score for row in open_artefact(run, SCORES).records() if row.method == "self_j"}
+    threshold, _ = load_threshold(run / "threshold.json")
+    judge = load_run_judge(str(run))
+    replies = {item.instruction.text: item.response.text for item in exchanges}
+    upstream.default = lambda body: replies[body["messages"][-1]["content"]]
+    served = gateway(judge=judge, threshold=str(run / "threshold.json"))
+    told = []
+    for item in exchanges:
+        reply = served.openai.chat.completions.create(model="m", messages=item.instruction.messages())
+        told.append(reply.model_extra["selfj"])
+        shown = reply.choices[0].message.content == item.response.text
+        assert shown == (told[-1]["decision"] == "answer")
+    known = np.array([np.nan if scores[item.id] is None else scores[item.id] for item in exchanges])
+    want = answers(known, threshold.value)
+    assert [entry["decision"] == "answer" for entry in told] == want.tolist()
+    assert 0 < want.sum() < len(want)
+    assert [entry["score"] for entry in told] == pytest.approx([scores[item.id] for item in exchanges], abs=1e-6)
+    assert [row.score for row in served.rows] == [entry["score"] for entry in told]
+
+
+class Command:
+    """`selfj serve` in a process of its own."""
+
+    def __init__(self, *arguments):
+        root = Path(__file__).parents[2]
+        path = os.pathsep.join([str(root / "src"), os.environ.get("PYTHONPATH", "")])
+        code = "from selfj.cli import main; main()"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code, "serve", *map(str, arguments), "--port", "0"],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": path},
+        )
+        self.lines = []
+        for line in self.process.stderr:
+            self.lines.append(line)
+            found = re.search(r"Serving on (\S+)", line)
+            if found:
+                self.url = found[1]
+                break
+        else:
+            pytest.fail("".join(self.lines))
+
+    def end(self):
+        self.process.send_signal(signal.SIGTERM)
+        with self.process:
+            self.lines += self.process.stderr.read().splitlines()
+        return self.process.returncode
+
+
+def test_sigterm_ends_after_what_is_under_way(run, upstream):
+    upstream.delay = 1.0
+    served = Command(run, "--upstream", upstream.url)
+    replies = []
+    body = {"model": "m", "messages": [{"role": "user", "content": "2 + 2?"}]}
+
+    def ask():
+        replies.append(httpx2.post(f"{served.url}/v1/chat/completions", json=body, timeout=20))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    while not upstream.bodies:
+        time.sleep(0.01)
+    assert served.end() == 0
+    asking.join()
+    assert replies[0].status_code == 200
+    assert replies[0].json()["selfj"]["decision"] in {"answer", "decline"}
+    events = [json.loads(line) for line in served.lines if line.startswith("{")]
+    assert [event["event"] for event in events] == ["start", "drain", "reply", "stop"]
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(f"{served.url}/health/live")
