@@ -19,7 +19,7 @@ LAYERS = [
     ["tune", "report"],
     ["gold", "evaluation", "card", "general"],
     ["stages", "assistant", "doctor", "judging", "publish"],
-    ["ranking", "comparison", "grading", "audit"],
+    ["ranking", "comparison", "grading", "audit", "serve"],
     ["pipeline", "foresight"],
     ["terminal", "cli"],
 ]
@@ -28,7 +28,7 @@ RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 LOADERS = {"backends/__init__.py", "tune/__init__.py", "tune/sft.py", "publish/__init__.py", "foresight.py"}
 LOADERS |= {f"cli/{path.name}" for path in (SRC / "cli").glob("*.py")}
 FAMILIES = {"general", "backends", "tune", "collect", "world", "report", "judging", "publish"}
-FAMILIES |= {"ranking", "comparison", "grading", "audit", "cli"}
+FAMILIES |= {"ranking", "comparison", "grading", "audit", "serve", "cli"}
 # Packages that no module may load just because selfj was imported.
 HEAVY = {"torch", "transformers", "peft", "safetensors", "tokenizers"}
 HEAVY |= {"accelerate", "gguf", "huggingface_hub", "vllm", "openvino", "nncf"}
