@@ -2,7 +2,7 @@
 
 import sys
 
-from selfj.cli import grading, judging, publishing, ranking, stages  # noqa: F401 - each adds its verbs
+from selfj.cli import grading, judging, publishing, ranking, stages, store  # noqa: F401 - each adds its verbs
 from selfj.cli.options import app
 from selfj.errors import SelfjError
 

@@ -5,7 +5,7 @@ See `docs/design/audit-store.md`.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Self
 
 import sqlalchemy as sql
 
@@ -19,6 +19,12 @@ _CHUNK = 2000
 """Rows read at once."""
 _MOST_ASKED = 500
 _FIELDS = tuple(field.name for field in fields(DecisionRow))
+
+_BODY = ("body", "body_salt")
+_BARE = (
+    *(column for column in decisions.c if column.name not in _BODY),
+    *(sql.null().label(name) for name in _BODY),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +73,19 @@ class Tally:
 class Store:
     """Decisions and feedback in SQLite or PostgreSQL; may be used from several threads and processes."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, create: bool = True) -> None:
         """Open a store, which is made or brought to this version if need be.
 
         Args:
             url: Path of a SQLite file, `sqlite:///PATH`, or `postgresql://USER:PASSWORD@HOST/DATABASE`.
+            create: Make a SQLite file that is absent.
 
         Raises:
             ConfigError: The address is none of these.
             StoreUnavailable: It cannot be reached or written.
-            ArtefactError: It is of a later version.
+            ArtefactError: It is of a later version, or absent.
         """
-        self.engine = open_engine(url)
+        self.engine = open_engine(url, create=create)
         self.name = shown(self.engine.url)
         """The address without a password."""
         try:
@@ -90,6 +97,14 @@ class Store:
     def close(self) -> None:
         """Let go of all connections."""
         self.engine.dispose()
+
+    def __enter__(self) -> Self:
+        """Give the store."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of it."""
+        self.close()
 
     def append(self, rows: Sequence[DecisionRow]) -> list[SelfjError | None]:
         """Commit rows together at the end of the chain.
@@ -213,8 +228,8 @@ class Store:
         return found
 
     def latest(self, limit: int, before: int | None = None) -> list[Stored]:
-        """The last decisions, newest first; `before` a position where one is given."""
-        asked = sql.select(decisions).order_by(decisions.c.position.desc()).limit(limit)
+        """The last decisions without their bodies, newest first; `before` a position where one is given."""
+        asked = sql.select(*_BARE).order_by(decisions.c.position.desc()).limit(limit)
         if before is not None:
             asked = asked.where(decisions.c.position < before)
         with reading(self.engine) as connection:
@@ -228,6 +243,7 @@ class Store:
         until: float | None = None,
         threshold: float | None = None,
         limit: int | None = None,
+        bodies: bool = True,
     ) -> Iterator[Stored]:
         """Decisions behind a position, in order.
 
@@ -237,6 +253,7 @@ class Store:
             until: Leave out those at or after it.
             threshold: Only those decided with it.
             limit: At most so many.
+            bodies: Read bodies too; otherwise they are None.
         """
         where: list[sql.ColumnElement[bool]] = []
         where += [decisions.c.at >= since] if since is not None else []
@@ -246,7 +263,7 @@ class Store:
         while left is None or left > 0:
             size = _CHUNK if left is None else min(_CHUNK, left)
             with reading(self.engine) as connection:
-                asked = sql.select(decisions).where(decisions.c.position > position, *where)
+                asked = sql.select(*(decisions.c if bodies else _BARE)).where(decisions.c.position > position, *where)
                 found = connection.execute(asked.order_by(decisions.c.position).limit(size)).mappings().all()
             for row in found:
                 yield _stored(row)

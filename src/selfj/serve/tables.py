@@ -107,14 +107,16 @@ def migrate(engine: sql.Engine) -> None:
             connection.execute(meta.insert().values(key="version", value=str(len(MIGRATIONS))))
 
 
-def open_engine(url: str) -> sql.Engine:
+def open_engine(url: str, *, create: bool = True) -> sql.Engine:
     """Make the engine of a store.
 
     Args:
         url: Path of a SQLite file, `sqlite:///PATH`, or `postgresql://USER:PASSWORD@HOST/DATABASE`.
+        create: Make a SQLite file that is absent.
 
     Raises:
         ConfigError: It is neither.
+        ArtefactError: The file is absent, or cannot be made.
         MissingDependency: The driver of PostgreSQL is absent.
     """
     try:
@@ -129,6 +131,8 @@ def open_engine(url: str) -> sql.Engine:
         raise ConfigError(f"A store is SQLite or PostgreSQL, got {parsed.drivername}.")
     if not parsed.database or parsed.database == ":memory:":
         raise ConfigError("A store in memory would be lost; give a file, as in sqlite:///audit.sqlite.")
+    if not create and not Path(parsed.database).exists():
+        raise ArtefactError(f"There is no store {parsed.database}. Give the one that selfj serve writes.")
     return _open_sqlite(parsed, Path(parsed.database))
 
 
