@@ -1,1 +1,4 @@
-"""The gateway `selfj serve`: it answers or declines for a model behind it, and keeps every decision."""
+"""The gateway: OpenAI's HTTP interface before a model, letting through only what the judge expects to be good.
+
+`docs/design/gateway.md` has the choices. Needs the extra `serve`.
+"""

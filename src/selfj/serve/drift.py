@@ -173,6 +173,8 @@ class Drift:
     scores: Path
     calibration: int
     """Scores of calibration."""
+    later: bool = False
+    """Whether answers were drawn again or elsewhere, so that the scores of first answers are no longer all there."""
 
     @property
     def alarm(self) -> bool:
@@ -199,6 +201,11 @@ class Drift:
             found.append("This holds for verdicts given whatever the answer is like, not for complaints alone.")
         if not self.calibration:
             found.append("There are no calibration scores to compare with.")
+        elif self.later:
+            found.append(
+                "Answers are drawn again or elsewhere where the first was not good enough, so the scores of first "
+                "answers are not all there; scores were compared with those of calibration only until then."
+            )
         elif self.scores.alarm:
             found.append(
                 f"Scores differ from those of calibration (noticed at the {self.scores.alarm_at:,}th): other "
@@ -247,6 +254,7 @@ class DriftMonitor:
         self._score_bet = ScoreBet(np.asarray(calibration, dtype=np.float64))
         self._risk, self._scores = Path(alpha), Path(alpha)
         self._failures = 0
+        self._later = False
         self._verdict = self._position = 0
         self._judged: set[str] = set()
         self._scored: set[str] = set()
@@ -263,13 +271,14 @@ class DriftMonitor:
         low = 1 - upper_bound(n - k, n, 0.975) if n else None
         high = upper_bound(k, n, 0.975) if n else None
         calibration = self._score_bet.calibration
-        return Drift(self._max_risk, self._threshold, self._risk, k, low, high, self._scores, calibration)
+        return Drift(self._max_risk, self._threshold, self._risk, k, low, high, self._scores, calibration, self._later)
 
     def _read_scores(self) -> None:
         for stored in self._store.after(self._position, threshold=self._threshold, bodies=False):
             self._position = stored.position
             score, key = stored.row.score, stored.row.instruction_digest or stored.row.id
-            if score is None or key in self._scored:
+            self._later = self._later or stored.row.step in LATER or stored.row.attempts > 1
+            if self._later or score is None or key in self._scored or not first_answer(stored.row):
                 continue
             self._scored.add(key)
             if self._score_bet.calibration:
@@ -294,10 +303,19 @@ class DriftMonitor:
             self._risk.add(self._risk_bet.add(failure))
 
 
+LATER = ("resample", "escalate")
+"""Steps whose answer is not the first."""
+
+
+def first_answer(row: DecisionRow) -> bool:
+    """Whether a decision was made on the target model's first answer, as calibration was."""
+    return row.action in ("answer", "decline") and row.step in ("answer", "decline") and row.attempts <= 1
+
+
 def _promised(row: DecisionRow, threshold: float) -> bool:
-    """Whether the promise is about this decision: answered because its score reached the threshold."""
+    """Whether the promise is about this decision: a first answer whose score reached the threshold."""
     reached = row.score is not None and row.score >= threshold
-    return row.action == "answer" and row.threshold == threshold and reached
+    return first_answer(row) and row.action == "answer" and row.threshold == threshold and reached
 
 
 def drift_metrics(drift: Drift) -> str:

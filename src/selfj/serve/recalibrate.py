@@ -13,6 +13,7 @@ from selfj.files import locked, write_text
 from selfj.judge import read_judge
 from selfj.records import content_id, hash_fraction
 from selfj.risk import Threshold, choose_threshold, load_threshold
+from selfj.serve.drift import first_answer
 from selfj.serve.feedback import Feedback, label
 from selfj.serve.records import DecisionRow
 from selfj.serve.store import Store
@@ -39,6 +40,8 @@ class Counts:
     """Decisions with a verdict that another judge scored; they are not used."""
     unscored: int
     """Decisions with a verdict and no score; they are not used."""
+    later: int
+    """Decisions with a verdict on an answer that was drawn again or elsewhere; they are not used."""
     used: int
     """Rows that the threshold was chosen on, after thinning."""
 
@@ -78,8 +81,11 @@ def explain(counts: Counts) -> list[str]:
         f"{counts.judged_answered:,} of {counts.answered:,} answered and {counts.judged_declined:,} of {declined:,} "
         "declined decisions have a verdict and a score (one of each instruction)"
     ]
-    if counts.other_judge or counts.unscored:
-        found.append(f"not used: {counts.other_judge:,} scored by another judge, {counts.unscored:,} without a score")
+    if counts.other_judge or counts.unscored or counts.later:
+        found.append(
+            f"not used: {counts.other_judge:,} scored by another judge, {counts.unscored:,} without a score, "
+            f"{counts.later:,} whose answer was drawn again or elsewhere"
+        )
     if counts.one_sided:
         found.append(
             "Verdicts are on answered decisions only. What was declined is not known to be good or bad, so a threshold "
@@ -161,7 +167,7 @@ def labelled(
     for verdict in store.feedback_after():
         verdicts.setdefault(verdict.decision_id, []).append(verdict)
     seen: dict[str, DecisionRow] = {}
-    other = unscored = 0
+    other = unscored = later = 0
     for stored in store.after(since=since, until=until, bodies=False):
         row = stored.row
         judged = row.id in verdicts
@@ -169,7 +175,9 @@ def labelled(
             other += judged
         elif row.score is None:
             unscored += judged
-        elif row.action in ("answer", "decline"):
+        elif not first_answer(row):
+            later += judged
+        else:
             key = row.instruction_digest or row.id
             if key not in seen or _before(row, seen[key], verdicts):
                 seen[key] = row
@@ -177,7 +185,7 @@ def labelled(
     declined = [row for row in seen.values() if row.action == "decline"]
     kept = [row for row in answered if row.id in verdicts], [row for row in declined if row.id in verdicts]
     used = _thinned(kept[0], kept[1], len(answered), len(declined)) if kept[1] else _reached_by_all(kept[0])
-    counts = Counts(len(seen), len(answered), len(kept[0]), len(kept[1]), other, unscored, len(used))
+    counts = Counts(len(seen), len(answered), len(kept[0]), len(kept[1]), other, unscored, later, len(used))
     used.sort(key=lambda row: row.id)
     return used, [label(verdicts[row.id]) for row in used], counts
 

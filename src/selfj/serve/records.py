@@ -1,4 +1,4 @@
-"""What passes between the gateway and whatever keeps its decisions."""
+"""What is recorded of each reply, and whoever records it."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -6,11 +6,11 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class DecisionRow:
-    """One decision of the gateway, as it is kept."""
+    """One reply of the gateway and why it was given."""
 
     id: str
     at: float
-    """When it was made, in seconds since 1970 (UTC)."""
+    """Unix seconds."""
     request_id: str
     route: str
     model: str
@@ -19,32 +19,30 @@ class DecisionRow:
     step: str
     """`answer`, `resample`, `escalate`, `decline`, `gate`, `failure` or `unjudgeable`."""
     observed: bool
-    """Whether the gateway only watched, and the reply went through whatever the action."""
+    """Whether the action was only noted, and the upstream's reply given whatever it was."""
     score: float | None
-    """Judge score in [0, 9]; None where there is none."""
     threshold: float | None
-    """Lowest score that was answered, in [0, 9]; None where no threshold met the promise."""
     label_mass: float | None
     reason: str
     judge: str
-    """Digest of the judge."""
     attempts: int
+    """Responses of an upstream that were asked for."""
     total_ms: float
     upstream_ms: float
     judge_ms: float
     language: str | None
     instruction_digest: str
     body: str | None
-    """Request and reply as text, where bodies are kept."""
+    """Instruction and response as JSON, where the operator keeps them."""
 
 
 class Recorder(Protocol):
-    """Keeps decisions."""
+    """Keeps rows; a reply goes out only after its row was recorded."""
 
     async def record(self, row: DecisionRow) -> None:
-        """Keep one decision; returns when it is kept."""
+        """Keep a row."""
         ...
 
     async def close(self) -> None:
-        """Keep what still waits, and let go."""
+        """Finish what is under way."""
         ...

@@ -199,6 +199,12 @@ class Store:
                 return
             number = found[-1].id
 
+    def last_feedback(self, limit: int) -> list[Feedback]:
+        """The last verdicts, in order."""
+        with reading(self.engine) as connection:
+            asked = sql.select(feedback).order_by(feedback.c.id.desc()).limit(limit)
+            return [Feedback(**row) for row in connection.execute(asked).mappings()][::-1]
+
     def feedback_of(self, ids: Sequence[str]) -> dict[str, list[Feedback]]:
         """Verdicts on some decisions, in order."""
         found: dict[str, list[Feedback]] = {}
@@ -217,6 +223,14 @@ class Store:
                 asked = sql.select(decisions).where(decisions.c.request_id == key)
                 found = connection.execute(asked.order_by(decisions.c.position.desc()).limit(1)).mappings().first()
         return None if found is None else _stored(found)
+
+    def hash_before(self, position: int) -> str | None:
+        """Hash that a row's own hash builds on; None where the row before is missing."""
+        with reading(self.engine) as connection:
+            anchor, kept = _end(connection, ANCHOR)
+            if position == anchor + 1:
+                return kept
+            return connection.scalar(sql.select(decisions.c.hash).where(decisions.c.position == position - 1))
 
     def some(self, ids: Sequence[str]) -> dict[str, Stored]:
         """Decisions by their identifiers; those that are not there are left out."""
