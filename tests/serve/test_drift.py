@@ -78,7 +78,7 @@ def test_a_doubled_risk_is_found_and_so_is_one_that_doubles_late():
     assert sum(at is not None for at in late) >= 48
 
 
-def scores_alarm(seed, shift, n=600, calibration=300, levels=None):
+def scores_alarm(seed, shift, n=600, calibration=300, levels=None, quiet=0):
     rng = np.random.default_rng(seed)
 
     def draw(size, by=0.0):
@@ -86,7 +86,8 @@ def scores_alarm(seed, shift, n=600, calibration=300, levels=None):
         return values if levels is None else np.round(values / 9 * levels) / levels * 9
 
     bet = ScoreBet(draw(calibration))
-    return first_alarm((bet.add(float(value), rng.random()) for value in draw(n, shift)), ALPHA)
+    scores = np.concatenate([draw(quiet), draw(n, shift)])
+    return first_alarm((bet.add(float(value), rng.random()) for value in scores), ALPHA)
 
 
 @pytest.mark.parametrize("levels", [None, 4])
@@ -97,6 +98,12 @@ def test_scores_like_those_of_calibration_rarely_raise_an_alarm(levels):
 
 def test_other_scores_are_noticed():
     assert sum(scores_alarm(seed, -2.0) is not None for seed in range(40)) >= 38
+
+
+def test_other_scores_after_a_long_quiet_time_are_noticed_after_it():
+    found = [scores_alarm(seed, -3.0, quiet=2500, n=1500) for seed in range(20)]
+    assert sum(at is not None for at in found) >= 18
+    assert sum(at is not None and at <= 2500 for at in found) <= 4
 
 
 def test_a_path_keeps_its_alarm_and_few_points():

@@ -66,7 +66,9 @@ class ScoreBet:
 
     A conformal martingale (Vovk, Gammerman and Shafer 2005): the rank of each new score among calibration and earlier
     scores, ties broken at random, is uniform and independent of those before while all are exchangeable. The stake in
-    each fifth of the ranks is its share so far (Krichevsky and Trofimov 1981).
+    each fifth of the ranks is its share so far (Krichevsky and Trofimov 1981). Such bets start at the scores 1, 2, 4,
+    8 and so on; the k-th has the weight 1/(k(k+1)), and what has not started yet is held as cash. So a long quiet time
+    costs little, and a change after it is still found.
     """
 
     def __init__(self, calibration: Array) -> None:
@@ -75,21 +77,25 @@ class ScoreBet:
         for value in calibration[~np.isnan(calibration)]:
             self._below.add(_step(float(value)))
         self.calibration = self._below.total
-        self._seen = [0.5] * _BINS
-        self._log = 0.0
+        self._seen = np.empty((0, _BINS))
+        self._logs = np.empty(0)
         self.n = 0
 
     def add(self, score: float, chance: float) -> float:
         """Bet on one score in [0, 9]; `chance` in [0, 1) breaks ties. Gives the logarithm of the wealth after it."""
+        self.n += 1
+        if self.n & (self.n - 1) == 0:
+            k = self.n.bit_length()
+            self._seen = np.vstack([self._seen, np.full(_BINS, 0.5)])
+            self._logs = np.append(self._logs, -math.log(k * (k + 1)))
         place = _step(score)
         self._below.add(place)
         less, equal = self._below.before(place), self._below.at(place)
         rank = (less + chance * equal) / self._below.total
         fifth = min(_BINS - 1, int(rank * _BINS))
-        self._log += math.log(self._seen[fifth] * _BINS / (self.n + _BINS / 2))
-        self._seen[fifth] += 1
-        self.n += 1
-        return self._log
+        self._logs += np.log(self._seen[:, fifth] * _BINS / self._seen.sum(axis=1))
+        self._seen[:, fifth] += 1
+        return float(np.logaddexp(np.logaddexp.reduce(self._logs), -math.log(len(self._logs) + 1)))
 
 
 class _Counts:

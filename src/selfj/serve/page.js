@@ -25,6 +25,8 @@ const percent = (x, digits = 0) => (x === null || x === undefined || Number.isNa
 const fine = (x) => percent(x, x !== null && x < 0.1 ? 1 : 0);
 const number = (x, digits = 2) => (x === null || x === undefined ? "–" : x.toFixed(digits));
 const count = (x) => x.toLocaleString("en");
+const raised = (x) => [...String(x)].map((c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[c])).join("");
+const power = (v) => (Math.abs(v) > 3 ? `10${raised(v)}` : v < 0 ? `1/${count(10 ** -v)}` : count(10 ** v));
 const clock = (at) => new Date(at * 1000).toLocaleTimeString([], { hour12: false });
 
 async function ask(path, options = {}) {
@@ -63,12 +65,11 @@ function live(on, error) {
 
 /* Decisions */
 async function decisions() {
-  const found = await read(`/selfj/decisions?after=${state.last}&limit=${state.last ? 100 : KEEP}`);
+  const found = await read(`/selfj/decisions?after=${state.last}&limit=${KEEP}`);
   state.day = found.day; state.last = found.last; state.minQuality = found.min_quality;
   numbers();
   if (!found.decisions.length) return;
-  state.waiting = (found.missed ? [] : state.waiting);
-  state.waiting.unshift(...found.decisions);
+  state.waiting = [...found.decisions, ...state.waiting].slice(0, KEEP);
   if (!state.paused) show();
 }
 function show() {
@@ -166,7 +167,7 @@ function frame(svg, left, right, top, bottom, xs, ys, xText, yText) {
   const x = (v) => left + ((v - xs.low) / (xs.high - xs.low || 1)) * (width - left - right);
   const y = (v) => height - bottom - ((v - ys.low) / (ys.high - ys.low || 1)) * (height - top - bottom);
   for (const v of ys.ticks) { draw(svg, "line", { class: "grid", x1: left, x2: width - right, y1: y(v), y2: y(v) }); draw(svg, "text", { x: left - 7, y: y(v) + 4, "text-anchor": "end" }, ys.write(v)); }
-  for (const v of xs.ticks) draw(svg, "text", { x: x(v), y: height - bottom + 17, "text-anchor": "middle" }, xs.write(v));
+  for (const v of xs.ticks) draw(svg, "text", { x: x(v), y: height - bottom + 17, "text-anchor": xs.write(v).length > 1 && v > xs.high - (xs.high - xs.low) / 40 ? "end" : "middle" }, xs.write(v));
   draw(svg, "line", { class: "axis", x1: left, x2: width - right, y1: height - bottom, y2: height - bottom });
   draw(svg, "text", { x: width - right, y: height - 4, "text-anchor": "end" }, xText);
   draw(svg, "text", { x: 2, y: 12 }, yText);
@@ -233,13 +234,13 @@ function drawHistogram(value) {
   draw(svg, "line", { class: "mark", x1: f.x(value), x2: f.x(value), y1: f.top, y2: f.bottom });
   draw(svg, "text", { class: "judge-text", x: f.right - 82, y: 12, "text-anchor": "end" }, "24 hours");
   if (h.calibration_n) draw(svg, "text", { class: "other-text", x: f.right, y: 12, "text-anchor": "end" }, "calibration");
-  $("histogram-note").textContent = `${count(h.live_n)} scores of the last 24 hours, mean ${number(h.live_mean)}; ${count(h.calibration_n)} of calibration, mean ${number(h.calibration_mean)}. What reaches the threshold is darker.`;
+  $("histogram-note").textContent = `${count(h.live_n)} scores of the last 24 hours, mean ${number(h.live_mean)}; ${count(h.calibration_n)} of calibration, mean ${number(h.calibration_mean)}. What reaches the threshold is drawn stronger.`;
 }
 function drawBet(svg, note, bet, what) {
   const points = [[0, 0], ...bet.points, [bet.n, bet.log_wealth]], tens = (v) => v / Math.LN10;
   const values = points.map((p) => tens(p[1])), alarm = tens(bet.alarm_log);
   const low = Math.min(-1, Math.floor(Math.min(...values))), high = Math.max(alarm + 0.4, Math.max(...values) * 1.05), most = Math.max(1, bet.n);
-  const f = frame(svg, 46, 12, 22, 34, { low: 0, high: most, ticks: ticks(0, most, 5).filter((v) => Number.isInteger(v)), write: count }, { low, high, ticks: ticks(low, high, 4).filter((v) => Number.isInteger(v)), write: (v) => (v < 0 ? `1/${count(10 ** -v)}` : count(10 ** v)) }, what, "wealth");
+  const f = frame(svg, 46, 12, 22, 34, { low: 0, high: most, ticks: ticks(0, most, 5).filter((v) => Number.isInteger(v)), write: count }, { low, high, ticks: ticks(low, high, 4).filter((v) => Number.isInteger(v)), write: power }, what, "wealth");
   f.most = high;
   draw(svg, "line", { class: "limit", x1: f.left, x2: f.right, y1: f.y(alarm), y2: f.y(alarm) });
   draw(svg, "text", { class: "limit-text", x: f.left + 4, y: f.y(alarm) - 5 }, `alarm at ${Math.round(Math.exp(bet.alarm_log))}`);
@@ -275,6 +276,7 @@ async function open(id) {
   shownId = row.id;
   $("one-title").replaceChildren(word(row), ` · ${number(row.score)} of 9`);
   $("one-body").replaceChildren(...body(row), say(row.id), ...verdicts(row), facts(row));
+  history.replaceState(null, "", `#${encodeURIComponent(row.id)}`);
   if (!$("one").open) $("one").showModal();
 }
 function body(row) {
@@ -333,7 +335,7 @@ $("filter").addEventListener("change", filter);
 $("try").addEventListener("submit", tryIt);
 $("question").addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) tryIt(event); });
 $("keys").addEventListener("submit", (event) => { event.preventDefault(); state.key = $("key").value; $("keys").hidden = true; again(); });
-$("one").addEventListener("close", () => { const row = $("rows").querySelector(`[data-id="${CSS.escape(shownId || "")}"]`); if (row) row.focus(); });
+$("one").addEventListener("close", () => { history.replaceState(null, "", location.pathname); const row = $("rows").querySelector(`[data-id="${CSS.escape(shownId || "")}"]`); if (row) row.focus(); });
 $("one").addEventListener("click", (event) => { if (event.target === $("one")) $("one").close(); });
 function pause() {
   state.paused = !state.paused;
@@ -354,4 +356,5 @@ document.addEventListener("keydown", (event) => {
   if (does() !== null && (row || inOne || "jkpt".includes(event.key)) && !(event.key === "Enter" && !row)) event.preventDefault();
 });
 const turns = [poll(2, decisions), poll(6, slow)];
+if (location.hash.length > 1 && location.hash !== "#live") open(decodeURIComponent(location.hash.slice(1)));
 function again() { for (const turn of turns) turn(); }

@@ -6,7 +6,6 @@
 import asyncio
 import json
 import secrets
-import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
@@ -81,11 +80,16 @@ class Page:
         self._store = store
         self._run = run or ServedRun.unknown()
         self._monitor = self._run.monitor(store)
-        self._lock = threading.Lock()
+        self._day = page_data.Kept(lambda: page_data.day(store, time.time()), _FRESH_S)
         self._curve = page_data.Kept(lambda: page_data.curve(store, self._run, time.time()), _FRESH_S)
         self._histogram = page_data.Kept(lambda: page_data.histogram(store, self._run, time.time()), _FRESH_S)
         self._drift = page_data.Kept(self._monitor.update, _FRESH_S)
         self._html = _assembled()
+
+    def routes(self) -> list[Route]:
+        """Routes for the gateway; that of `/` answers every path below that nothing else does, with 404."""
+        got = ("/", "/selfj/decisions", _ONE, "/selfj/curve", "/selfj/histogram", "/selfj/drift")
+        return [*(("GET", path, self.handle) for path in got), ("POST", "/v1/feedback", self.handle)]
 
     def metrics(self) -> str:
         """The alarm for `/metrics`, in the text format of Prometheus.
@@ -93,7 +97,7 @@ class Page:
         Raises:
             StoreUnavailable: The store cannot be read.
         """
-        return drift_metrics(self._locked(self._drift))
+        return drift_metrics(self._drift.get())
 
     def answer(self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Answer one request; reads the database, so call it in a thread.
@@ -127,16 +131,12 @@ class Page:
             found = page_data.one(self._store, unquote(path.removeprefix(_ONE)))
             return _refused(404, "There is no such decision.", "not_found") if found is None else _json(found)
         if path == "/selfj/curve":
-            return _json(self._locked(self._curve))
+            return _json(self._curve.get())
         if path == "/selfj/histogram":
-            return _json(self._locked(self._histogram))
+            return _json(self._histogram.get())
         if path == "/selfj/drift":
-            return _json(page_data.drift(self._locked(self._drift)))
+            return _json(page_data.drift(self._drift.get()))
         return _refused(404, "There is no such route here.", "not_found")
-
-    def _locked(self, kept: page_data.Kept) -> Any:
-        with self._lock:
-            return kept.get()
 
     def _page(self) -> Answer:
         nonce = secrets.token_urlsafe(16)
@@ -150,7 +150,7 @@ class Page:
     def _recent(self, query: str) -> dict[str, Any]:
         asked = parse_qs(query)
         after, limit = _whole(asked, "after", 0), min(MOST_ROWS, _whole(asked, "limit", 50))
-        return page_data.recent(self._store, self._run, after, limit, time.time())
+        return {**page_data.recent(self._store, self._run, after, limit), "day": self._day.get()}
 
     def _feedback(self, headers: Mapping[str, str], body: bytes) -> Answer:
         # A form of another site can send text but not JSON, so nobody's browser votes without their knowing.
@@ -195,9 +195,7 @@ class Page:
 
 def page_routes(store: Store, run: ServedRun | None = None) -> list[Route]:
     """Routes of the page for the gateway; see `Page`."""
-    handle = Page(store, run).handle
-    got = ("/", "/selfj/decisions", _ONE, "/selfj/curve", "/selfj/histogram", "/selfj/drift")
-    return [*(("GET", path, handle) for path in got), ("POST", "/v1/feedback", handle)]
+    return Page(store, run).routes()
 
 
 def _whole(asked: Mapping[str, list[str]], name: str, default: int) -> int:

@@ -1,6 +1,7 @@
 """What the page shows, as plain JSON values."""
 
 import math
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -28,15 +29,14 @@ _VERDICTS = 5000
 """Verdicts that the curve by feedback looks at, the last ones."""
 
 
-def recent(store: Store, run: ServedRun, after: int, limit: int, now: float) -> dict[str, Any]:
-    """The last decisions behind a position, newest first, and what there was in a day.
+def recent(store: Store, run: ServedRun, after: int, limit: int) -> dict[str, Any]:
+    """The last decisions behind a position, newest first.
 
     Args:
         store: Where they are.
         run: The run behind the gateway.
         after: Position of the last decision that the page knows; 0 for none.
         limit: Most decisions.
-        now: In seconds since 1970.
     """
     found = [stored for stored in store.latest(limit) if stored.position > after]
     verdicts = store.feedback_of([stored.row.id for stored in found])
@@ -46,15 +46,17 @@ def recent(store: Store, run: ServedRun, after: int, limit: int, now: float) -> 
         for name in ("body", "body_salt", "body_digest", "hash", "instruction_digest"):
             del row[name]
         rows.append({**row, "feedback": _number(label(verdicts.get(stored.row.id, [])))})
-    tally = store.tally(now - DAY_S)
     return {
         "decisions": rows,
-        "missed": bool(after and len(found) == limit and found[-1].position > after + 1),
         "last": found[0].position if found else after,
-        "day": {**asdict(tally), "actions": dict(tally.actions)},
         "min_quality": run.min_quality,
-        "now": now,
     }
+
+
+def day(store: Store, now: float) -> dict[str, Any]:
+    """How many decisions of each action there were in a day, and how long they took on average."""
+    tally = store.tally(now - DAY_S)
+    return {**asdict(tally), "actions": dict(tally.actions)}
 
 
 def one(store: Store, key: str) -> dict[str, Any] | None:
@@ -175,17 +177,24 @@ def _number(value: float) -> float | None:
 
 
 class Kept:
-    """A value that is made again when it is older than some seconds, so that many pages cost as much as one."""
+    """A value that is made again when it is old, so that many pages cost as much as one.
+
+    What takes long to make is kept for longer: making it takes at most a twentieth of the time.
+    """
 
     def __init__(self, make: Callable[[], Any], seconds: float) -> None:
-        """Keep what `make` gives."""
+        """Keep what `make` gives for some seconds."""
         self._make, self._seconds = make, seconds
         self._value: Any = None
-        self._made = -math.inf
+        self._until = -math.inf
+        self._lock = threading.Lock()
 
     def get(self) -> Any:
-        """The value; the caller holds a lock."""
-        if time.monotonic() - self._made > self._seconds:
-            self._value = self._make()
-            self._made = time.monotonic()
-        return self._value
+        """The value; may be called from several threads."""
+        with self._lock:
+            began = time.monotonic()
+            if began >= self._until:
+                self._value = self._make()
+                took = time.monotonic() - began
+                self._until = began + took + max(self._seconds, 19 * took)
+            return self._value
