@@ -345,7 +345,7 @@ function pause() {
 }
 $("pause").addEventListener("click", pause);
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=range]), textarea, select")) return;
   const row = document.activeElement.closest ? document.activeElement.closest("tr[data-id]") : null;
   const inOne = $("one").open, id = inOne ? shownId : row && row.dataset.id;
   const does = {
