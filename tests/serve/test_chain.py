@@ -116,6 +116,19 @@ def test_an_old_row_behind_a_younger_one_loses_its_body_only(store):
     assert store.verify().whole
 
 
+def test_what_retention_removes_is_no_longer_in_the_file(local, tmp_path):
+    local.append([decision(n, body=f"my secret {n} " * 50) for n in range(50)])
+    local.add_feedback(Feedback("d000001", good=True, comment="another secret"))
+    files = lambda: b"".join(path.read_bytes() for path in tmp_path.glob("audit.sqlite*"))  # noqa: E731
+    assert b"my secret 7 " in files()
+    local.prune(decision(20).at, bodies_only=True)
+    assert b"my secret 7 " not in files()
+    assert b"my secret 30 " in files()
+    local.prune(decision(60).at)
+    assert b"secret" not in files()
+    assert local.verify().whole
+
+
 WORKER = """
 import asyncio, sys
 sys.path.insert(0, sys.argv[4])

@@ -117,6 +117,7 @@ def test_many_at_once_share_commits(store):
         recorder = StoreRecorder(store, group=100)
         await asyncio.gather(*(recorder.record(decision(n, body="secret")) for n in range(500)))
         written = recorder.written
+        assert "selfj_store_rows_total 500\n" in recorder.metrics()
         await recorder.close()
         with pytest.raises(StoreUnavailable, match="closed"):
             await recorder.record(decision(501))
@@ -196,6 +197,38 @@ def test_a_server_that_is_down(monkeypatch):
         Store("postgresql://ann:secret@127.0.0.1:9/nothing")
     assert "See that the server runs" in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+def test_a_server_that_was_started_anew_is_found_again(store):
+    store.append([decision(1)])
+    other = sql.create_engine(store.engine.url)
+    with other.connect() as connection:
+        mine = "datname = current_database() AND pid <> pg_backend_pid()"
+        connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {mine}")
+    other.dispose()
+    assert store.append([decision(2)]) == [None]
+    assert store.verify().rows == 2
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+def test_a_connection_that_breaks_before_the_commit_leaves_nothing(store):
+    store.append([decision(1)])
+    broken = [True]
+
+    @sql.event.listens_for(store.engine, "commit")
+    def _broken(connection):
+        if broken:
+            broken.pop()
+            connection.connection.dbapi_connection.pgconn.finish()
+
+    with pytest.raises(StoreUnavailable):
+        store.append([decision(2), decision(3)])
+    assert store.append([decision(2)]) == [None]
+    assert [stored.row.id for stored in store.after()] == ["d000001", "d000002"]
+    assert store.verify().whole
 
 
 @pytest.mark.parametrize(

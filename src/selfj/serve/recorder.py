@@ -53,6 +53,17 @@ class StoreRecorder:
         """Rows that wait for their commit."""
         return len(self._queue)
 
+    def metrics(self) -> str:
+        """Rows kept, refused and waiting for `/metrics`, in the text format of Prometheus."""
+        found = (
+            ("selfj_store_rows_total", "counter", "Decisions that were kept.", self.written),
+            ("selfj_store_refused_total", "counter", "Decisions that could not be kept.", self.refused),
+            ("selfj_store_waiting", "gauge", "Decisions that wait for their commit.", self.waiting),
+        )
+        return "".join(
+            f"# HELP {name} {text}\n# TYPE {name} {kind}\n{name} {value}\n" for name, kind, text, value in found
+        )
+
     async def record(self, row: DecisionRow) -> None:
         """Keep one decision; returns when it is on disk.
 

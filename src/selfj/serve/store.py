@@ -13,7 +13,19 @@ from selfj.errors import ArtefactError, ConfigError, SelfjError
 from selfj.serve.chain import START, Stored, clean, fault, link
 from selfj.serve.feedback import Feedback
 from selfj.serve.records import DecisionRow
-from selfj.serve.tables import ANCHOR, HEAD, chain, decisions, feedback, migrate, open_engine, reading, shown, writing
+from selfj.serve.tables import (
+    ANCHOR,
+    HEAD,
+    chain,
+    decisions,
+    feedback,
+    migrate,
+    open_engine,
+    reading,
+    settle,
+    shown,
+    writing,
+)
 
 _CHUNK = 2000
 """Rows read at once."""
@@ -336,7 +348,9 @@ class Store:
                     rows = connection.execute(decisions.delete().where(gone)).rowcount
                     connection.execute(chain.update().where(chain.c.name == ANCHOR).values(position=end, hash=kept))
             emptied = decisions.update().where(old, decisions.c.body.is_not(None)).values(body=None, body_salt=None)
-            return Pruned(rows, connection.execute(emptied).rowcount, anchor)
+            gone_bodies = connection.execute(emptied).rowcount
+        settle(self.engine)
+        return Pruned(rows, gone_bodies, anchor)
 
 
 def _locked(connection: sql.Connection, name: str) -> tuple[int, str]:

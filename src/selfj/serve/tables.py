@@ -157,6 +157,8 @@ def _open_sqlite(url: sql.URL, path: Path) -> sql.Engine:
         _to_wal(connection)
         # With a write-ahead log, FULL flushes once for each commit: a power cut takes nothing that was acknowledged.
         connection.execute("PRAGMA synchronous = FULL")
+        # What retention removes is overwritten, not only marked as free.
+        connection.execute("PRAGMA secure_delete = ON")
 
     @sql.event.listens_for(engine, "begin")
     def _begun(connection: sql.Connection) -> None:
@@ -203,6 +205,17 @@ def reading(engine: sql.Engine) -> Iterator[sql.Connection]:
     """
     with faults_explained(engine), engine.connect() as connection:
         yield connection
+
+
+def settle(engine: sql.Engine) -> None:
+    """Let what was removed leave the disk too, where the database does not see to that itself.
+
+    Raises:
+        StoreUnavailable: It could not be performed.
+    """
+    if engine.dialect.name == "sqlite":
+        with faults_explained(engine), contextlib.closing(engine.raw_connection()) as connection:
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 @contextlib.contextmanager
