@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sql
@@ -134,7 +135,7 @@ import asyncio, sys
 sys.path.insert(0, sys.argv[4])
 from selfj.serve.recorder import StoreRecorder
 from selfj.serve.store import Store
-from serve.conftest import decision
+from serve.store.conftest import decision
 
 async def main(url, first, count):
     recorder = StoreRecorder(Store(url), group=7)
@@ -147,7 +148,7 @@ async def main(url, first, count):
 
 asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
 """
-TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+TESTS = str(Path(__file__).parents[2])
 
 
 def start_worker(url, first, count):

@@ -10,7 +10,7 @@ from selfj.errors import Infeasible
 from selfj.risk import answers, load_threshold
 from selfj.serve.run import ServedRun, load_served_run
 
-from ..end_to_end.conftest import FAKE
+from ...end_to_end.conftest import FAKE
 
 
 def test_a_run_is_read_with_what_its_threshold_was_chosen_on(local, tmp_path):

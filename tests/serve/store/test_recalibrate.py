@@ -16,7 +16,7 @@ from selfj.serve.recalibrate import labelled, recalibrate
 from selfj.serve.store import Store
 from selfj.serve.tables import decisions
 
-from ..end_to_end.conftest import FAKE, cli  # noqa: F401
+from ...end_to_end.conftest import FAKE, cli  # noqa: F401
 from .conftest import decision
 
 JUDGE = "j" * 32
