@@ -171,7 +171,7 @@ def labelled(
     for stored in store.after(since=since, until=until, bodies=False):
         row = stored.row
         judged = row.id in verdicts
-        if row.judge != judge:
+        if not _is_judge(row.judge, judge):
             other += judged
         elif row.score is None:
             unscored += judged
@@ -188,6 +188,11 @@ def labelled(
     counts = Counts(len(seen), len(answered), len(kept[0]), len(kept[1]), other, unscored, later, len(used))
     used.sort(key=lambda row: row.id)
     return used, [label(verdicts[row.id]) for row in used], counts
+
+
+def _is_judge(text: str, digest: str) -> bool:
+    """Whether a row's judge is the one of a digest: it names the digest, or is a name with its first twelve digits."""
+    return text == digest or digest[:12] in text.split()
 
 
 def _before(row: DecisionRow, other: DecisionRow, verdicts: dict[str, list[Feedback]]) -> bool:

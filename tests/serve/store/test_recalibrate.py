@@ -118,14 +118,16 @@ def test_what_is_not_used_is_counted(local, run):
             decision(2, judge="k" * 32),
             decision(3, score=None, action="error"),
             decision(4, instruction_digest="same"),
-            decision(5, instruction_digest="same"),
+            decision(5, instruction_digest="same", judge=f"encoder {JUDGE[:12]} (openvino)"),
+            decision(6, step="resample", attempts=3),
+            decision(7, step="answer", attempts=2, action="answer"),
         ]
     )
-    for n in (2, 3, 5):
+    for n in (2, 3, 5, 6, 7):
         local.add_feedback(Feedback(f"d{n:06d}", good=True))
     rows, labels, counts = labelled(local, JUDGE)
-    assert ([row.id for row in rows], labels) == (["d000005"], [9.0]) or counts.one_sided
-    assert (counts.decisions, counts.other_judge, counts.unscored) == (2, 1, 1)
+    assert ([row.id for row in rows], labels) == (["d000005"], [9.0])
+    assert (counts.decisions, counts.other_judge, counts.unscored, counts.later) == (2, 1, 1, 2)
     with pytest.raises(Infeasible, match="was not changed"):
         recalibrate(run, local)
     with pytest.raises(ArtefactError, match="both a score by the judge"), Store("empty.sqlite") as empty:
