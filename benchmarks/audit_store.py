@@ -1,8 +1,8 @@
-"""`python -m benchmarks.audit_store [--quick] [--store URL]`: rows kept per second, and how soon the drift alarm speaks.
+"""`python -m benchmarks.audit_store [--quick] [--store URL]`: rows kept per second, and how soon the alarm speaks.
 
-Rows that many callers wait for are committed together; the peer in the same run is the same row in a plain SQLite table,
-one commit each, as durable. The alarm is simulated: how often it is ever false at exactly the promised risk, and how many
-verdicts it takes once the risk has doubled. `--store` names an empty store on PostgreSQL instead of a SQLite file.
+Rows that many callers wait for are committed together; the peer in the same run is the same row in a plain SQLite
+table, one commit each, as durable. The alarm is simulated: how often it is ever false at exactly the promised risk,
+and how many verdicts it takes once the risk has doubled. `--store` names an empty store on PostgreSQL instead.
 """
 
 import argparse

@@ -83,7 +83,7 @@ class Tally:
 
 
 class Store:
-    """Decisions and feedback in SQLite or PostgreSQL; may be used from several threads and processes."""
+    """Decisions and feedback in SQLite or PostgreSQL; for several threads, and for processes that each open their own."""
 
     def __init__(self, url: str, *, create: bool = True) -> None:
         """Open a store, which is made or brought to this version if need be.
