@@ -271,6 +271,7 @@ async function slow() {
 let shownId = null;
 async function open(id) {
   const reply = await ask(`/selfj/decision/${encodeURIComponent(id)}`);
+  $("found").textContent = reply.ok ? "" : reply.status === 404 ? "There is none." : `Refused (${reply.status}).`;
   if (!reply.ok) return;
   const row = await reply.json();
   shownId = row.id;
@@ -332,6 +333,7 @@ async function tryIt(event) {
 $("slider").addEventListener("input", () => { state.moved = true; threshold(); });
 $("slider-back").addEventListener("click", () => { state.moved = false; threshold(); $("slider").focus(); });
 $("filter").addEventListener("change", filter);
+$("find").addEventListener("submit", (event) => { event.preventDefault(); if ($("wanted").value.trim()) open($("wanted").value.trim()); });
 $("try").addEventListener("submit", tryIt);
 $("question").addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) tryIt(event); });
 $("keys").addEventListener("submit", (event) => { event.preventDefault(); state.key = $("key").value; $("keys").hidden = true; again(); });

@@ -83,7 +83,7 @@ class Tally:
 
 
 class Store:
-    """Decisions and feedback in SQLite or PostgreSQL; for several threads, and for processes that each open their own."""
+    """Decisions and feedback in SQLite or PostgreSQL; threads may share one, each process opens its own."""
 
     def __init__(self, url: str, *, create: bool = True) -> None:
         """Open a store, which is made or brought to this version if need be.
@@ -253,11 +253,9 @@ class Store:
                 found.update((row["id"], _stored(row)) for row in connection.execute(asked).mappings())
         return found
 
-    def latest(self, limit: int, before: int | None = None) -> list[Stored]:
-        """The last decisions without their bodies, newest first; `before` a position where one is given."""
+    def latest(self, limit: int) -> list[Stored]:
+        """The last decisions without their bodies, newest first."""
         asked = sql.select(*_BARE).order_by(decisions.c.position.desc()).limit(limit)
-        if before is not None:
-            asked = asked.where(decisions.c.position < before)
         with reading(self.engine) as connection:
             return [_stored(row) for row in connection.execute(asked).mappings()]
 

@@ -29,7 +29,6 @@ def test_rows_come_back_as_they_went_in(store):
     assert [stored.row for stored in store.after()] == [rows[0], rows[1], dataclasses.replace(rows[2], score=0.0)]
     assert [stored.position for stored in store.after()] == [1, 2, 3]
     assert [stored.row.id for stored in store.latest(2)] == ["d000003", "d000002"]
-    assert [stored.row.id for stored in store.latest(5, before=2)] == ["d000001"]
     assert store.get("d000001").row == store.get("r000001").row == rows[0]
     assert store.get("nothing") is None
     assert set(store.some(["d000002", "x"])) == {"d000002"}
