@@ -76,6 +76,8 @@ def test_the_help_says_what_each_verb_does():
         "rerank",
         "audit",
         "serve",
+        "export",
+        "recalibrate",
     ):
         assert verb in shown
         help_of_verb = CliRunner().invoke(app, [verb, "--help"]).output

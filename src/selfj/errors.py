@@ -5,7 +5,8 @@ SelfjError
 ├── MissingDependency      an optional package is absent         exit 2
 ├── ArtefactError          absent, malformed or unwritable       exit 3
 │   ├── StaleArtefact      made from other input or settings
-│   └── InputError         the user's own file cannot be used
+│   ├── InputError         the user's own file cannot be used
+│   └── StoreUnavailable   the gateway's store cannot be read or written now
 ├── Infeasible             no threshold meets the target risk    exit 4
 ├── TooManyFailures        failed rows passed the limit          exit 5
 ├── OverBudget             a cap on spending ended the work      exit 7
@@ -45,6 +46,10 @@ class StaleArtefact(ArtefactError):
 
 class InputError(ArtefactError):
     """The user's own file cannot be read as instructions or exchanges."""
+
+
+class StoreUnavailable(ArtefactError):
+    """The gateway's store is locked, down, full or too far behind; nothing of the call was written."""
 
 
 class Infeasible(SelfjError):

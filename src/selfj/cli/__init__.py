@@ -12,6 +12,7 @@ from selfj.cli import (  # noqa: F401
     ranking,
     serving,
     stages,
+    store,
 )
 from selfj.cli.options import app
 from selfj.errors import SelfjError

@@ -1,6 +1,7 @@
 """The calibrate stage: the lowest threshold whose risk is bounded, or the plain word that there is none."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,11 +10,26 @@ from selfj.exchanges import Exchange, load_exchanges
 from selfj.files import write_json, write_text
 from selfj.gold import gold_of
 from selfj.judge import read_judge
+from selfj.metrics import Array
 from selfj.progress import Progress, Quiet
 from selfj.records import LABELS, SCORES, hash_fraction
 from selfj.risk import Threshold, choose_threshold
 from selfj.settings import Config
 from selfj.store import open_artefact
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationRows:
+    """What a threshold is chosen on: one exchange of each instruction."""
+
+    scores: Array
+    """Judge scores in [0, 9], shape (n,); NaN where there is none."""
+    labels: Array
+    """Quality in [0, 9], shape (n,)."""
+    judge: str
+    """Digest of the judge."""
+    data: str
+    """Digest of the scores."""
 
 
 def calibrate(config: Config, *, force: bool = False, progress: Progress | None = None) -> Threshold:
@@ -24,6 +40,38 @@ def calibrate(config: Config, *, force: bool = False, progress: Progress | None 
         ArtefactError: There is no scored and labelled exchange to calibrate on.
     """
     progress = progress or Quiet()
+    rows = calibration_rows(config, force=force)
+    settings = config.calibrate
+    path = config.path / "threshold.json"
+    try:
+        threshold = choose_threshold(
+            rows.scores,
+            rows.labels,
+            max_risk=settings.max_risk,
+            confidence=settings.confidence,
+            min_quality=settings.min_quality,
+            label=settings.label,
+            judge=rows.judge,
+            data=rows.data,
+        )
+    except Infeasible as error:
+        write_json(path, {"schema": "threshold/1", "infeasible": str(error), "judge": rows.judge, "data": rows.data})
+        raise
+    write_text(path, threshold.to_json())
+    progress.note(
+        f"threshold {threshold.value:.2f} of 9: answers {threshold.coverage:.0%} of {threshold.n:,} calibration "
+        f"exchanges, {threshold.risk:.1%} of them failures"
+    )
+    return threshold
+
+
+def calibration_rows(config: Config, *, force: bool = False) -> CalibrationRows:
+    """Read scores and labels of the calibration split.
+
+    Raises:
+        ArtefactError: There is no scored and labelled exchange to calibrate on.
+        StaleArtefact: Scores are of other responses or of another judge.
+    """
     exchanges = load_exchanges(config.path, force=force)
     scores = open_artefact(config.path, SCORES)
     scores.check_input("responses", exchanges.inputs["responses"], force=force)
@@ -38,29 +86,13 @@ def calibrate(config: Config, *, force: bool = False, progress: Progress | None 
             f"Calibration needs exchanges with a score and a label, found none among {len(rows)} of the calibration "
             "split. Collect more instructions with references, or raise collect.calibration."
         )
-    settings = config.calibrate
     values = [by_id[row.id] for row in used]
-    path = config.path / "threshold.json"
-    try:
-        threshold = choose_threshold(
-            np.array([math.nan if value is None else value for value in values]),
-            np.array([labels[row.id] for row in used]),
-            max_risk=settings.max_risk,
-            confidence=settings.confidence,
-            min_quality=settings.min_quality,
-            label=settings.label,
-            judge=judge,
-            data=scores.digest,
-        )
-    except Infeasible as error:
-        write_json(path, {"schema": "threshold/1", "infeasible": str(error), "judge": judge, "data": scores.digest})
-        raise
-    write_text(path, threshold.to_json())
-    progress.note(
-        f"threshold {threshold.value:.2f} of 9: answers {threshold.coverage:.0%} of {threshold.n:,} calibration "
-        f"exchanges, {threshold.risk:.1%} of them failures"
+    return CalibrationRows(
+        np.array([math.nan if value is None else value for value in values]),
+        np.array([labels[row.id] for row in used]),
+        judge,
+        scores.digest,
     )
-    return threshold
 
 
 def _one_each(rows: list[Exchange]) -> list[Exchange]:
