@@ -20,6 +20,7 @@ from selfj.exchanges import load_exchanges
 from selfj.records import SCORES
 from selfj.risk import answers, load_threshold
 from selfj.serve.server import load_run_judge
+from selfj.serve.store import Store
 from selfj.store import open_artefact
 
 from ..end_to_end.conftest import FAKE
@@ -108,3 +109,41 @@ def test_sigterm_ends_after_what_is_under_way(run, upstream):
     assert [event["event"] for event in events] == ["start", "drain", "reply", "stop"]
     with pytest.raises(httpx2.ConnectError):
         httpx2.get(f"{served.url}/health/live")
+    with Store(str(run / "audit.sqlite")) as store:
+        (kept,) = store.latest(10)
+        assert kept.row.action == replies[0].json()["selfj"]["decision"]
+        assert kept.row.body is None
+        assert store.verify().whole
+
+
+def test_decisions_are_kept_shown_and_given_a_verdict(run, upstream):
+    served = Command(run, "--upstream", upstream.url, "--set", "keep_bodies=true")
+    body = {"model": "m", "messages": [{"role": "user", "content": "What is 6 times 7?"}]}
+    replies = [httpx2.post(f"{served.url}/v1/chat/completions", json=body, timeout=20) for _ in range(3)]
+    page = httpx2.get(f"{served.url}/")
+    assert page.status_code == 200
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    listed = httpx2.get(f"{served.url}/selfj/decisions").json()["decisions"]
+    assert len(listed) == 3
+    verdict = httpx2.post(f"{served.url}/v1/feedback", json={"decision_id": listed[0]["id"], "good": True})
+    assert verdict.status_code == 201, verdict.text
+    metrics = httpx2.get(f"{served.url}/metrics").text
+    assert "selfj_store_rows_total 3" in metrics
+    assert httpx2.get(f"{served.url}/no/such/page").status_code == 404
+    assert served.end() == 0
+    with Store(str(run / "audit.sqlite")) as store:
+        assert store.verify().whole
+        assert [item.row.score for item in store.latest(9)] == [r.json()["selfj"]["score"] for r in replies[::-1]]
+        assert "6 times 7" in store.get(listed[0]["id"]).row.body
+
+
+def test_a_store_behind_a_variable_or_none_at_all(run, upstream, monkeypatch, tmp_path):
+    monkeypatch.setenv("PLACE", str(tmp_path / "elsewhere.sqlite"))
+    served = Command(run, "--upstream", upstream.url, "--set", "store_env=PLACE")
+    assert httpx2.get(f"{served.url}/health/live").status_code == 200
+    assert served.end() == 0
+    assert (tmp_path / "elsewhere.sqlite").is_file()
+    served = Command(run, "--upstream", upstream.url, "--set", "store=none")
+    assert httpx2.get(f"{served.url}/").status_code == 404
+    assert served.end() == 0
+    assert not (run / "audit.sqlite").exists()

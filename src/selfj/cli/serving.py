@@ -50,4 +50,7 @@ def serve(
     def ready(address: str) -> None:
         ERR.print(f"Serving on {address}", markup=False, highlight=False, soft_wrap=True)
 
-    server.serve(settings, judge, ready=ready)
+    if settings.store == "none":
+        server.serve(settings, judge, ready=ready)
+    else:
+        server.serve_kept(settings, judge, ready=ready)

@@ -3,13 +3,14 @@
 import asyncio
 import time
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 from selfj.judge import Judge
 from selfj.serve.answering import Answering
 from selfj.serve.decisions import Decisions
 from selfj.serve.errors import ApiError
 from selfj.serve.http import (
+    ExtraRoute,
     Handler,
     Receive,
     Reply,
@@ -33,8 +34,6 @@ from selfj.serve.settings import ServeSettings
 from selfj.serve.thresholds import Thresholds
 from selfj.serve.upstream import Upstream
 
-ExtraRoute: TypeAlias = tuple[str, str, Handler]
-"""Method, path and what answers; a path that ends in `/` holds for all below it."""
 _OPEN = {"/health/live", "/health/ready"}
 """Paths that need no key."""
 
@@ -170,7 +169,8 @@ class Gateway:
         found = self._routes.get(request.path)
         method = "GET" if request.method == "HEAD" else request.method
         if found is None:
-            below = [path for path in self._routes if path.endswith("/") and request.path.startswith(path)]
+            prefixes = [path for path in self._routes if path.endswith("/") and len(path) > 1]
+            below = [path for path in prefixes if request.path.startswith(path)]
             found = self._routes[max(below, key=len)] if below else {}
             if method not in found:
                 raise ApiError(404, "not_found", "There is no such route here.")

@@ -79,6 +79,8 @@ class Reply:
 
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Reply]]
+ExtraRoute: TypeAlias = tuple[str, str, Handler]
+"""Method, path, and what answers; a path that ends in `/` holds for all below it, but for `/` itself."""
 
 
 def request_of(scope: Scope, receive: Receive, *, body_limit: int) -> Request:

@@ -7,16 +7,17 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, MutableMapping
+from dataclasses import replace
 from importlib.resources import files
-from typing import Any, Protocol, TypeAlias
+from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from selfj.errors import ConfigError, SelfjError, StoreUnavailable
 from selfj.serve import page_data
 from selfj.serve.drift import drift_metrics
 from selfj.serve.feedback import parse_feedback
+from selfj.serve.http import ExtraRoute, Reply, Request
 from selfj.serve.run import ServedRun
 from selfj.serve.store import Store
 
@@ -36,39 +37,10 @@ _POLICY = (
     "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-Headers: TypeAlias = list[tuple[bytes, bytes]]
-
-
-@dataclass(slots=True)
-class Answer:
-    """A reply to one request."""
-
-    status: int = 200
-    body: bytes = b""
-    headers: Headers = field(default_factory=list)
-    parts: AsyncIterator[bytes] | None = None
-    """Always None: what the page gives is never a stream."""
-
-
-class Asked(Protocol):
-    """What a route needs to know of a request."""
-
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str]
-
-    async def body(self) -> bytes:
-        """Read the body."""
-        ...
-
-
-Route: TypeAlias = tuple[str, str, Callable[[Any], Awaitable[Answer]]]
-"""Method, path, and what answers; a path that ends in `/` holds for all below it."""
 
 
 class Page:
-    """Answers for the page, its JSON, and feedback."""
+    """Replys for the page, its JSON, and feedback."""
 
     def __init__(self, store: Store, run: ServedRun | None = None) -> None:
         """Show a store and the run behind the gateway.
@@ -86,8 +58,8 @@ class Page:
         self._drift = page_data.Kept(self._monitor.update, _FRESH_S)
         self._html = _assembled()
 
-    def routes(self) -> list[Route]:
-        """Routes for the gateway; that of `/` answers every path below that nothing else does, with 404."""
+    def routes(self) -> list[ExtraRoute]:
+        """Routes for the gateway."""
         got = ("/", "/selfj/decisions", _ONE, "/selfj/curve", "/selfj/histogram", "/selfj/drift")
         return [*(("GET", path, self.handle) for path in got), ("POST", "/v1/feedback", self.handle)]
 
@@ -99,8 +71,8 @@ class Page:
         """
         return drift_metrics(self._drift.get())
 
-    def answer(self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Answer one request; reads the database, so call it in a thread.
+    def answer(self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """Reply one request; reads the database, so call it in a thread.
 
         Args:
             method: GET, HEAD or POST.
@@ -122,7 +94,7 @@ class Page:
         except SelfjError as error:
             return _refused(500, str(error), "store_fault")
 
-    def _get(self, path: str, query: str) -> Answer:
+    def _get(self, path: str, query: str) -> Reply:
         if path == "/":
             return self._page()
         if path == "/selfj/decisions":
@@ -138,21 +110,21 @@ class Page:
             return _json(page_data.drift(self._drift.get()))
         return _refused(404, "There is no such route here.", "not_found")
 
-    def _page(self) -> Answer:
+    def _page(self) -> Reply:
         nonce = secrets.token_urlsafe(16)
         headers = [
             (b"content-type", b"text/html; charset=utf-8"),
             (b"content-security-policy", _POLICY.format(nonce=nonce).encode()),
             *_SAFE,
         ]
-        return Answer(200, self._html.replace("{{nonce}}", nonce).encode(), headers)
+        return Reply(200, self._html.replace("{{nonce}}", nonce).encode(), headers)
 
     def _recent(self, query: str) -> dict[str, Any]:
         asked = parse_qs(query)
         after, limit = _whole(asked, "after", 0), min(MOST_ROWS, _whole(asked, "limit", 50))
         return {**page_data.recent(self._store, self._run, after, limit), "day": self._day.get()}
 
-    def _feedback(self, headers: Mapping[str, str], body: bytes) -> Answer:
+    def _feedback(self, headers: Mapping[str, str], body: bytes) -> Reply:
         # A form of another site can send text but not JSON, so nobody's browser votes without their knowing.
         if headers.get("content-type", "").split(";")[0].strip().lower() != _JSON:
             return _refused(415, f"Feedback is sent as {_JSON}.")
@@ -171,8 +143,8 @@ class Page:
         made = self._store.add_feedback(replace(verdict, decision_id=stored.row.id))
         return _json({"id": made.id, "decision_id": made.decision_id, "value": made.value}, status=201)
 
-    async def handle(self, asked: Asked) -> Answer:
-        """Answer one request of the gateway, in a thread."""
+    async def handle(self, asked: Request) -> Reply:
+        """Reply one request of the gateway, in a thread."""
         body = await asked.body() if asked.method == "POST" else b""
         return await asyncio.to_thread(self.answer, asked.method, asked.path, asked.query, asked.headers, body)
 
@@ -193,7 +165,7 @@ class Page:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else made.body})
 
 
-def page_routes(store: Store, run: ServedRun | None = None) -> list[Route]:
+def page_routes(store: Store, run: ServedRun | None = None) -> list[ExtraRoute]:
     """Routes of the page for the gateway; see `Page`."""
     return Page(store, run).routes()
 
@@ -205,12 +177,12 @@ def _whole(asked: Mapping[str, list[str]], name: str, default: int) -> int:
     return int(text)
 
 
-def _json(value: Any, status: int = 200) -> Answer:
+def _json(value: Any, status: int = 200) -> Reply:
     body = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-    return Answer(status, body, [(b"content-type", _JSON.encode()), *_SAFE])
+    return Reply(status, body, [(b"content-type", _JSON.encode()), *_SAFE])
 
 
-def _refused(status: int, text: str, code: str = "invalid_request") -> Answer:
+def _refused(status: int, text: str, code: str = "invalid_request") -> Reply:
     """An error in the form of OpenAI's interface."""
     kind = "server_error" if status >= 500 else "invalid_request_error"
     return _json({"error": {"message": text, "type": kind, "code": code, "param": None}}, status)

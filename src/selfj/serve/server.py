@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import signal
 import socket
 import tomllib
@@ -15,10 +16,15 @@ from selfj import config as configs
 from selfj.backends.base import JudgeInput
 from selfj.errors import ConfigError
 from selfj.judge import Judge, load_judge
-from selfj.serve.app import ExtraRoute, Gateway, create_app
+from selfj.serve.app import Gateway, create_app
+from selfj.serve.http import ExtraRoute
 from selfj.serve.logs import configure, log
+from selfj.serve.page import Page
+from selfj.serve.recorder import StoreRecorder
 from selfj.serve.records import DecisionRow, Recorder
+from selfj.serve.run import load_served_run
 from selfj.serve.settings import ServeSettings
+from selfj.serve.store import Store
 
 _BACKLOG = 1024
 _PROBE = JudgeInput("What is 2 + 2?", "4")
@@ -120,6 +126,42 @@ def serve(
     with listening, asyncio.Runner(loop_factory=_loop()) as runner:
         runner.run(server.serve(sockets=[listening]))
     log("stop")
+
+
+def serve_kept(settings: ServeSettings, judge: Judge, *, ready: Callable[[str], None] | None = None) -> None:
+    """Serve as `serve` does, with every decision kept in the store of the settings, and the page over it.
+
+    Raises:
+        ConfigError: The store's address is wrong, or its variable is empty.
+        StoreUnavailable: The store cannot be reached or written.
+        ArtefactError: The run has no threshold, or the store is of a later version.
+    """
+    with Store(store_address(settings)) as store:
+        recorder = StoreRecorder(store, keep_bodies=settings.keep_bodies)
+        page = Page(store, load_served_run(settings.run))
+        serve(
+            settings,
+            judge,
+            recorder,
+            extra_routes=page.routes(),
+            open_paths=["/"],
+            more_metrics=[recorder.metrics, page.metrics],
+            ready=ready,
+        )
+
+
+def store_address(settings: ServeSettings) -> str:
+    """Where decisions are kept.
+
+    Raises:
+        ConfigError: The environment variable that should hold it is empty.
+    """
+    if settings.store_env is not None:
+        found = os.environ.get(settings.store_env, "")
+        if not found:
+            raise ConfigError(f"store_env names the environment variable {settings.store_env}, which is empty.")
+        return found
+    return settings.store or str(Path(settings.run) / "audit.sqlite")
 
 
 def _uvicorn(app: Gateway, settings: ServeSettings) -> uvicorn.Config:

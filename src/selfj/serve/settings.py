@@ -175,6 +175,11 @@ class ServeSettings(Settings):
     judge: JudgeQueueSettings = JudgeQueueSettings()
     yes_no: bool = False
     """Answer yes/no questions at the decision routes with the probability that the exchange is no failure."""
+    store: str = ""
+    """Where decisions are kept: a SQLite file, or `postgresql://HOST/DATABASE`; by default `audit.sqlite` in the run's
+    folder. `none` keeps none, and there is no page then."""
+    store_env: str | None = None
+    """Environment variable that holds the store's address instead, for one with a password."""
     keep_bodies: bool = False
     """Record instruction and response, not only the digest of the instruction."""
     drain_s: float = Field(30.0, gt=0)
