@@ -113,7 +113,7 @@ def test_dressing_keeps_what_is_said():
     for seed in range(60):
         draw = random.Random(seed)
         assert "Shakespeare" in answer_sentence("who wrote Hamlet?", "Shakespeare", draw)
-        assert "boils at 100 degrees" in dressed_long(LONG, draw).replace("**", "")
+        assert "boils at 100 degrees" in dressed_long(LONG, draw)
         assert same_answer("William Shakespeare", draw).endswith("Shakespeare")
 
 

@@ -32,11 +32,11 @@ _SHORT_WAYS = {
     "empty": 0.4,
     "noise": 0.4,
     "vague": 0.5,
-    "echo": 0.8,
+    "echo": 0.5,
 }
 _LONG_WAYS = {
     "whole": 10, "part": 3, "cut": 3, "repeated": 1.6, "off_topic": 3, "garbled": 1.6, "refusing": 1.2, "empty": 0.4,
-    "noise": 0.5, "vague": 0.8, "echo": 1.5, "mixed": 1, "wrong_numbers": 1.2,
+    "noise": 0.5, "vague": 0.8, "echo": 0.8, "mixed": 1, "wrong_numbers": 1.2,
 }  # fmt: skip
 _DETAILS = ("{} (disambiguation)", "History of {}", "{}.", "the {}", "{} (name)", "List of {}")
 _NEAR = 12
@@ -253,7 +253,7 @@ def _broken(
         asked = entry.instruction
         return draw.choice((asked, f"You asked: {asked}", f"{asked} {asked}")), reference, 0.5
     other = pool.other(entry, draw)
-    said = complete(other, draw)
+    said = dressed_short(other.instruction, other.reference, draw) if other.short else other.reference
     made = DAMAGE[way](text, said, draw)
     return None if made is None else (made[0], reference, made[1])
 

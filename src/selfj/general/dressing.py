@@ -87,33 +87,11 @@ def dressed_long(text: str, draw: random.Random) -> str:
         text = re.sub(r" \([^()]{1,60}\)", "", text)
     if draw.random() < 0.15 and len(parts := sentences(text)) > 2:
         text = "\n".join(f"- {part}" for part in parts)
-    if draw.random() < 0.2:
-        text = marked_up(text, draw)
     if draw.random() < 0.25:
         text = draw.choice(_OPENINGS) + text
     if draw.random() < 0.2:
         text += draw.choice(_CLOSINGS)
     return text
-
-
-def marked_up(text: str, draw: random.Random) -> str:
-    r"""The same text with words or lines in bold, a heading, or numbered sentences.
-
-    Example:
-        >>> marked_up("Water boils. Steam rises.", random.Random(0))
-        '1. Water boils.\n2. Steam rises.'
-    """
-    way = draw.random()
-    if way < 0.35:
-        share = draw.uniform(0.05, 0.4)
-        return re.sub(r"\b[^\W\d_]{4,}\b", lambda m: f"**{m[0]}**" if draw.random() < share else m[0], text)
-    parts = sentences(text)
-    if way < 0.65:
-        share = draw.uniform(0.3, 1.0)
-        return "\n\n".join(f"**{part}**" if draw.random() < share else part for part in parts)
-    if way < 0.85:
-        return "\n".join(f"{number}. {part}" for number, part in enumerate(parts, start=1))
-    return f"{draw.choice(('# Answer', '## Overview', '**Answer**', '### In short'))}\n\n{text}"
 
 
 def dressed_code(text: str, draw: random.Random) -> str:
