@@ -119,8 +119,8 @@ Reads an instruction, a response and, where there is one, a reference, and gives
 * With a reference: whether a response is there, on the subject, whole, in order and no refusal (AUROC 0.99 on damage
   made by the rules of its training, on texts it had not seen), and whether a short answer agrees with the reference
   (0.95 to 0.98 against human verdicts on three systems' answers).
-* Without a reference: the same damage at 0.95 on the whole. Empty, repeated and refusing responses are told nearly always
-  (0.98 and more), off-topic and garbled ones mostly (0.93), those **cut short less often** (0.85).
+* Without a reference: the same damage at 0.95 on the whole. Empty, repeated and refusing responses are told nearly
+  always (0.98 and more), off-topic and garbled ones mostly (0.93), those **cut short less often** (0.85).
 
 ## What it cannot do
 
@@ -128,8 +128,8 @@ Reads an instruction, a response and, where there is one, a reference, and gives
 * It cannot follow reasoning, run code, or check a proof. It has 22 M weights.
 * It prefers no style, and was never told what people prefer. Its score is no human verdict.
 * It was trained on English. Of more than 512 tokens the longest text loses its middle.
-* Words written to please a judge were not part of its training: they gain it more than half a level, and **an instruction
-  said back to it outranks every other real response** where there is no reference. Bold text loses a level.
+* Words written to please a judge were not part of its training: they gain more than half a level. Without a reference
+  **an instruction said back outranks every other real response**, and text in bold loses a level.
 * Its scores are not calibrated for any use: choose a threshold on exchanges like yours before acting on them.
 
 ## How it was trained
