@@ -87,8 +87,8 @@ JUDGES = {
 }
 """Words of the scorers in names of figures, and their titles."""
 KINDS = {
-    "sets": (r"(?P<row>[\w-]+)_(?P<judge>{})_pearson", "set"),
-    "pairs": (r"(?P<row>[\w-]+)_(?P<judge>{})_accuracy", "set"),
+    "sets": (r"(?P<row>[\w.-]+)_(?P<judge>{})_pearson", "set"),
+    "pairs": (r"(?P<row>[\w.-]+)_(?P<judge>{})_accuracy", "set"),
     "short": (r"evouna_(?P<row>\w+?)_(?P<judge>{})_auroc", "answers of"),
     "ranks": (r"alpacaeval_(?P<row>v[12](?:_no_null)?)_(?P<judge>{})(?P<lc>_lc)?_spearman", "leaderboard"),
     "picks": (r"best_of_16_(?P<row>v[12])_(?P<judge>{})_gain", "preferences"),
