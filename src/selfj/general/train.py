@@ -118,7 +118,7 @@ Reads an instruction, a response and, where there is one, a reference, and gives
 
 * With a reference: whether a response is there, on the subject, whole, in order and no refusal (AUROC 0.99 on damage
   made by the rules of its training, on texts it had not seen), and whether a short answer agrees with the reference
-  (0.95 to 0.98 against human verdicts on three systems' answers).
+  (0.96 to 0.98 against human verdicts on three systems' answers).
 * Without a reference: the same damage at 0.95 on the whole. Empty, repeated and refusing responses are told nearly
   always (0.98 and more), off-topic and garbled ones mostly (0.93), those **cut short less often** (0.85).
 
