@@ -38,8 +38,9 @@ def main() -> None:
         figures = []
         for way, settings in WAYS.items():
             kind = f"tune.method.kind={options.kind}"
+            more = (kind, "embedder.engine=openvino", *settings)
             where = Path(folder) / way
-            reports = [run_seed(exchanges, where, seed, (kind, *settings)) for seed in range(1, options.seeds + 1)]
+            reports = [run_seed(exchanges, where, seed, more) for seed in range(1, options.seeds + 1)]
             figures += spread(way, reports)
     print_results("evouna_ablation", figures)
 
