@@ -1,4 +1,4 @@
-"""The gateway with a judge that answers at once: `python -m benchmarks.gateway.served URL KEYDIGEST`."""
+"""The gateway with a judge that answers at once: `python -m benchmarks.gateway.served URL KEYDIGEST STORE`."""
 
 import sys
 import tempfile
@@ -7,8 +7,10 @@ from pathlib import Path
 from benchmarks.gateway.upstream import WRONG
 from selfj.judge import Score
 from selfj.risk import Threshold
+from selfj.serve.recorder import StoreRecorder
 from selfj.serve.server import serve
 from selfj.serve.settings import ServeSettings
+from selfj.serve.store import Store
 
 
 class InstantJudge:
@@ -18,19 +20,6 @@ class InstantJudge:
         return [Score(0.0 if item.response.startswith(WRONG) else 9.0, None, 1.0, self.name) for item in inputs]
 
 
-class Memory:
-    """Keeps the rows in memory."""
-
-    def __init__(self):
-        self.rows = []
-
-    async def record(self, row):
-        self.rows.append(row)
-
-    async def close(self):
-        pass
-
-
 def main() -> None:
     threshold = Threshold(5.0, 0.1, 0.95, 5.0, 0.5, 0.05, 0.1, 100, 50, "z", "instant", "d")
     with tempfile.TemporaryDirectory(prefix="selfj-gateway-") as folder:
@@ -38,7 +27,9 @@ def main() -> None:
         keys = Path(folder) / "keys"
         keys.write_text(sys.argv[2])
         settings = ServeSettings(run=folder, upstream={"base_url": sys.argv[1]}, port=0, keys=str(keys))
-        serve(settings, InstantJudge(), Memory(), ready=lambda url: print(url.rpartition(":")[2], flush=True))
+        with Store(sys.argv[3]) as store:
+            recorder = StoreRecorder(store)
+            serve(settings, InstantJudge(), recorder, ready=lambda url: print(url.rpartition(":")[2], flush=True))
 
 
 if __name__ == "__main__":
