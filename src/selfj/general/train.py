@@ -128,8 +128,9 @@ Reads an instruction, a response and, where there is one, a reference, and gives
 * It cannot follow reasoning, run code, or check a proof. It has 22 M weights.
 * It prefers no style, and was never told what people prefer. Its score is no human verdict.
 * It was trained on English. Of more than 512 tokens the longest text loses its middle.
-* Words written to please a judge were not part of its training: they gain more than half a level. Without a reference
-  **an instruction said back outranks every other real response**, and text in bold loses a level.
+* Words written to please a judge were not part of its training: they gain about a level. Without a reference **an
+  instruction said back outranks two real responses of five**, and plain text put in bold loses nearly two levels
+  (`selfj audit` on 150 chat responses).
 * Its scores are not calibrated for any use: choose a threshold on exchanges like yours before acting on them.
 
 ## How it was trained
