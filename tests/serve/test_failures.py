@@ -136,6 +136,11 @@ def test_without_a_score_there_is_no_answer(gateway, how, reason, streaming, str
     assert (row.action, row.step, row.reason, row.score) == ("decline", "failure", reason, None)
 
 
+def test_why_the_judge_failed_is_in_the_log(gateway, caplog):
+    gateway(judge=Broken("raises")).chat()
+    assert [record.exc_info[0] for record in caplog.records if record.message == "judge_failed"] == [RuntimeError]
+
+
 def test_passing_without_a_score_must_be_set_and_says_so(gateway):
     served = gateway(judge=Broken("raises"), on_failure="pass")
     reply = served.chat()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from selfj.backends.base import JudgeInput
 from selfj.judge import Score, Scorer
+from selfj.serve.logs import log_fault
 from selfj.serve.settings import JudgeQueueSettings
 
 QUEUE_FULL, TIMEOUT, FAILED, STOPPED = "judge_queue_full", "judge_timeout", "judge_failed", "judge_stopped"
@@ -124,16 +125,19 @@ class JudgeQueue:
                     item.done.set_exception(JudgeFault(STOPPED))
 
     def _score(self, exchanges: list[JudgeInput]) -> list[Score | None]:
+        if len(exchanges) == 1:
+            return [self._alone(exchanges[0])]
         try:
             return self._checked(exchanges)
         except Exception:
             # One text can make a whole batch fail; the others should not pay for it.
-            return [None] if len(exchanges) == 1 else [self._alone(exchange) for exchange in exchanges]
+            return [self._alone(exchange) for exchange in exchanges]
 
     def _alone(self, exchange: JudgeInput) -> Score | None:
         try:
             return self._checked([exchange])[0]
         except Exception:
+            log_fault("judge_failed")
             return None
 
     def _checked(self, exchanges: list[JudgeInput]) -> list[Score | None]:

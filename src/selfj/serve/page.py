@@ -1,6 +1,6 @@
 """The page of the gateway and the JSON behind it, without a framework.
 
-`page_routes` gives routes for the gateway; `Page` is also an ASGI application of its own.
+`Page.routes` are routes for the gateway; a `Page` is also an ASGI application of its own.
 """
 
 import asyncio
@@ -163,11 +163,6 @@ class Page:
         told = [*made.headers, (b"content-length", str(len(made.body)).encode())]
         await send({"type": "http.response.start", "status": made.status, "headers": told})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else made.body})
-
-
-def page_routes(store: Store, run: ServedRun | None = None) -> list[ExtraRoute]:
-    """Routes of the page for the gateway; see `Page`."""
-    return Page(store, run).routes()
 
 
 def _whole(asked: Mapping[str, list[str]], name: str, default: int) -> int:

@@ -10,7 +10,7 @@ import pytest
 from selfj.risk import choose_threshold, upper_bound
 from selfj.serve import page_data
 from selfj.serve.feedback import Feedback
-from selfj.serve.page import BODY_BYTES, Page, page_routes
+from selfj.serve.page import BODY_BYTES, Page
 from selfj.serve.run import ServedRun
 from selfj.serve.tables import decisions
 
@@ -195,7 +195,7 @@ def test_routes_for_the_gateway(local, run):
         async def body(self):
             raise AssertionError("a GET has no body to wait for")
 
-    routes = {(method, path): handler for method, path, handler in page_routes(local, run)}
+    routes = {(method, path): handler for method, path, handler in Page(local, run).routes()}
     assert ("POST", "/v1/feedback") in routes
     made = asyncio.run(routes["GET", "/selfj/drift"](Asked()))
     assert made.status == 200
