@@ -27,9 +27,9 @@ from selfj.records import content_id
 
 IMPLIED = {"dolly": "common"}
 """Sources that state no category and are nearly all of one."""
-MADE_UP = 6000
+MADE_UP = 12000
 """Made-up instructions of each category; together they weigh as much as the real ones."""
-_PENALTY = 1e-6
+_PENALTY = 3e-6
 _STEPS = 100
 
 Floats = npt.NDArray[np.float64]

@@ -14,13 +14,13 @@ _LOOKED_AT = 600
 
 @functools.cache
 def terms() -> dict[str, tuple[str, ...]]:
-    """Terms by category, and `frames`: ways to ask with places for terms."""
+    """Terms by category; `frames`, ways to ask with places for terms; and `common_frames`, which only `common` has."""
     found = tomllib.loads(_TERMS.read_text("utf-8"))
     return {name: tuple(word.strip() for word in text.split(";")) for name, text in found.items()}
 
 
 def made_up(n: int, seed: int = 0) -> list[tuple[str, str]]:
-    """Instructions over the terms of each category, n of each, as (text, category); frames say nothing of the category.
+    """Instructions over the terms of each category, n of each, as (text, category).
 
     Example:
         >>> {category for _, category in made_up(2)} == set(CATEGORIES)
@@ -30,7 +30,7 @@ def made_up(n: int, seed: int = 0) -> list[tuple[str, str]]:
     found = []
     for category in CATEGORIES:
         for _ in range(n):
-            frame = rng.choice(terms()["frames"])
+            frame = rng.choice(terms()["frames"] + (terms()["common_frames"] if category == "common" else ()))
             words = [rng.choice(terms()[category]) for _ in range(frame.count("{}"))]
             found.append((frame.format(*words), category))
     return found
