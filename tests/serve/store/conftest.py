@@ -72,7 +72,7 @@ def url(request, tmp_path):
         return
     server = sql.make_url(request.getfixturevalue("postgres_server")).set(drivername="postgresql+psycopg")
     name = f"selfj_{uuid.uuid4().hex[:12]}"
-    engine = sql.create_engine(server, isolation_level="AUTOCOMMIT")
+    engine = sql.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sql.NullPool)
     with engine.connect() as connection:
         connection.exec_driver_sql(f"CREATE DATABASE {name}")
     try:
@@ -80,7 +80,6 @@ def url(request, tmp_path):
     finally:
         with engine.connect() as connection:
             connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-        engine.dispose()
 
 
 @pytest.fixture
@@ -89,6 +88,13 @@ def store(url):
     made = Store(url)
     yield made
     made.close()
+
+
+@pytest.fixture
+def filled(store):
+    """A store with twelve decisions."""
+    store.append([decision(n, body=f"body {n}") for n in range(12)])
+    return store
 
 
 @pytest.fixture

@@ -1,16 +1,14 @@
 """A new threshold from feedback: the same as by hand, with the promise kept, and in words what cannot be known."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from selfj.errors import ArtefactError, Infeasible
 from selfj.risk import choose_threshold, load_threshold
-from selfj.serve.export import export, parse_date
+from selfj.serve.export import parse_date
 from selfj.serve.feedback import Feedback
 from selfj.serve.recalibrate import labelled, recalibrate
 from selfj.serve.store import Store
@@ -150,22 +148,6 @@ def test_the_promise_holds_on_decisions_to_come(local, tmp_path):
             broken += below * 0.8 + (1 - below) * 0.03 > 0.1
     assert chosen >= 25
     assert broken <= 6
-
-
-def test_an_export_holds_everything(store):
-    store.append([decision(n, body="said" if n == 1 else None) for n in range(5)])
-    store.add_feedback(Feedback("d000001", quality=2.0, who="Ann", comment="short", at=7.0))
-    assert export(store, "all.jsonl", with_feedback=True) == 5
-    rows = [json.loads(line) for line in Path("all.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert [row["id"] for row in rows] == [f"d{n:06d}" for n in range(5)]
-    assert rows[1]["body"] == "said"
-    assert rows[1]["feedback"][0]["quality"] == 2.0
-    assert rows[-1]["hash"] == store.verify().head
-    assert export(store, "some.parquet", since=decision(1).at, until=decision(4).at, with_feedback=True) == 3
-    table = pq.read_table("some.parquet").to_pylist()
-    assert table == rows[1:4]
-    assert export(store, "plain.parquet") == 5
-    assert "feedback" not in pq.read_schema("plain.parquet").names
 
 
 def test_dates():
