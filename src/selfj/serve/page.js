@@ -164,7 +164,9 @@ function numbers() {
 /* Charts */
 function frame(svg, left, right, top, bottom, xs, ys, xText, yText) {
   svg.replaceChildren();
-  const [, , width, height] = svg.getAttribute("viewBox").split(" ").map(Number);
+  // As wide as it is shown, so that letters keep their size on a telephone.
+  const height = Number(svg.getAttribute("viewBox").split(" ")[3]), width = Math.max(240, Math.min(640, svg.clientWidth || 480));
+  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   const x = (v) => left + ((v - xs.low) / (xs.high - xs.low || 1)) * (width - left - right);
   const y = (v) => height - bottom - ((v - ys.low) / (ys.high - ys.low || 1)) * (height - top - bottom);
   for (const v of ys.ticks) { draw(svg, "line", { class: "grid", x1: left, x2: width - right, y1: y(v), y2: y(v) }); draw(svg, "text", { x: left - 7, y: y(v) + 4, "text-anchor": "end" }, ys.write(v)); }
@@ -239,7 +241,8 @@ function drawHistogram(value) {
   draw(svg, "line", { class: "mark", x1: f.x(value), x2: f.x(value), y1: f.top, y2: f.bottom });
   draw(svg, "text", { class: "judge-text", x: f.right - 82, y: 12, "text-anchor": "end" }, "24 hours");
   if (h.calibration_n) draw(svg, "text", { class: "other-text", x: f.right, y: 12, "text-anchor": "end" }, "calibration");
-  $("histogram-note").textContent = `${count(h.live_n)} scores of the last 24 hours, mean ${number(h.live_mean)}; ${count(h.calibration_n)} of calibration, mean ${number(h.calibration_mean)}. What reaches the threshold is drawn stronger.`;
+  const live = h.live_n ? `${count(h.live_n)} scores of the last 24 hours, mean ${number(h.live_mean)}` : "No score in the last 24 hours";
+  $("histogram-note").textContent = `${live}; ${count(h.calibration_n)} of calibration, mean ${number(h.calibration_mean)}. What reaches the threshold is drawn stronger.`;
 }
 function drawBet(svg, note, bet, what) {
   const points = [[0, 0], ...bet.points, [bet.n, bet.log_wealth]], tens = (v) => v / Math.LN10;
@@ -325,7 +328,7 @@ async function tryIt(event) {
     const reply = await ask("/v1/chat/completions", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ model: $("model").value, messages: [{ role: "user", content: question }] }) });
     const found = await reply.json().catch(() => null);
     const text = found && found.choices ? found.choices[0].message.content : found && found.error ? found.error.message : `The gateway replied with ${reply.status}.`;
-    $("reply").replaceChildren(...decided(reply.headers), el("div", { class: "said" }, text));
+    $("reply").replaceChildren(...decided(reply.headers, found && found.selfj), el("div", { class: "said" }, text));
     $("reply").hidden = false;
     $("asked").textContent = `${Math.round(performance.now() - began)} ms`;
     again();
@@ -334,13 +337,14 @@ async function tryIt(event) {
 }
 
 /* The gateway's own words on a reply; none where it did not come so far. */
-function decided(headers) {
+function decided(headers, inBody) {
   const told = (name) => headers.get(`x-selfj-${name}`), figure = (name) => (told(name) === null || told(name) === "" ? null : Number(told(name)));
   if (told("decision") === null) return [];
   const id = headers.get("x-request-id");
   const opener = id ? el("button", { type: "button", class: "quiet", onclick: () => open(id) }, "Open this decision") : null;
   const head = el("p", { class: "verdict-line" }, word({ action: told("decision"), observed: false }), ` · ${number(figure("score"))} of 9, threshold ${number(figure("threshold"))} `, opener);
-  const step = `${told("reason")}${told("step") && told("step") !== told("decision") ? `, step ${told("step")}` : ""}${figure("attempts") > 1 ? `, ${told("attempts")} answers asked for` : ""}`;
+  const reason = (inBody && inBody.reason) || told("reason");
+  const step = `${reason}${told("step") && told("step") !== told("decision") ? `, step ${told("step")}` : ""}${figure("attempts") > 1 ? `, ${told("attempts")} answers asked for` : ""}`;
   return [head, el("p", { class: "hint" }, `Reason: ${step}. Label mass ${number(figure("label-mass"), 3)}. ${told("judge") ? `Judge ${told("judge")}.` : ""}`)];
 }
 
@@ -354,6 +358,7 @@ async function models() {
 }
 
 /* Hands */
+addEventListener("resize", () => { threshold(); if (state.drift) showDrift(); });
 $("slider").addEventListener("input", () => { state.moved = true; threshold(); });
 $("slider-back").addEventListener("click", () => { state.moved = false; threshold(); $("slider").focus(); });
 $("filter").addEventListener("change", filter);
