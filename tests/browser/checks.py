@@ -12,6 +12,8 @@ _OVERLAPS = """(() => {
     for (const [e, r] of texts)
       if (r.left < edge.left - 1 || r.right > edge.right + 1 || r.top < edge.top - 1 || r.bottom > edge.bottom + 1)
         told.push('cut off: ' + e.textContent);
+    for (const [e, r] of texts)
+      if (r.height < 9) told.push('too small, ' + r.height + ': ' + e.textContent);
     for (let i = 0; i < texts.length; i++) for (let j = 0; j < i; j++) {
       const [a, r] = texts[i], [b, s] = texts[j];
       const wide = Math.min(r.right, s.right) - Math.max(r.left, s.left);
