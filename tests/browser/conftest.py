@@ -77,7 +77,8 @@ def serve(whole_run, upstream):
         try:
             yield command
         finally:
-            command.end()
+            if command.process.poll() is None:
+                command.end()
 
     return build
 

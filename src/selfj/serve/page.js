@@ -31,9 +31,11 @@ const clock = (at) => new Date(at * 1000).toLocaleTimeString([], { hour12: false
 
 async function ask(path, options = {}) {
   const headers = { ...(options.headers || {}) };
-  if (state.key) headers.Authorization = `Bearer ${state.key}`;
+  const key = state.key;
+  if (key) headers.Authorization = `Bearer ${key}`;
   const reply = await fetch(path, { ...options, headers, cache: "no-store" });
-  if (reply.status === 401) { $("keys").hidden = false; if (state.key) $("key-note").textContent = "That key was not taken."; }
+  // A late refusal of the key before says nothing about this one.
+  if (reply.status === 401 && key === state.key) { $("keys").hidden = false; if (key) $("key-note").textContent = "That key was not taken."; }
   return reply;
 }
 async function read(path) {
@@ -44,14 +46,17 @@ async function read(path) {
 
 /* Polling: each part at its own pace; twice as slow after each failure, and not at all while nobody looks. */
 function poll(seconds, work) {
-  let wait = seconds, timer = 0, busy = false;
-  async function turn() {
+  let wait = seconds, timer = 0, busy = false, asked = false;
+  async function turn(now) {
+    if (now === true) wait = seconds;
+    if (busy) { asked = asked || now === true; return; }
     clearTimeout(timer);
-    if (busy || document.hidden) return;
+    if (document.hidden) return;
     busy = true;
     try { await work(); wait = seconds; live(true); } catch (error) { wait = Math.min(60, wait * 2); live(false, error); }
     busy = false;
-    timer = setTimeout(turn, 1000 * wait * (0.9 + 0.2 * Math.random()));
+    // Whoever asked meanwhile wants what is true now.
+    if (asked) { asked = false; turn(true); } else timer = setTimeout(turn, 1000 * wait * (0.9 + 0.2 * Math.random()));
   }
   document.addEventListener("visibilitychange", turn);
   turn();
@@ -323,6 +328,7 @@ async function tryIt(event) {
   const question = $("question").value.trim();
   if (!question || $("ask").disabled) return;
   $("ask").disabled = true; $("asked").textContent = "asking"; $("reply").hidden = true;
+  await models();
   const began = performance.now();
   try {
     const reply = await ask("/v1/chat/completions", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ model: $("model").value, messages: [{ role: "user", content: question }] }) });
@@ -389,4 +395,4 @@ document.addEventListener("keydown", (event) => {
 });
 const turns = [poll(2, decisions), poll(6, slow)];
 if (location.hash.length > 1 && location.hash !== "#live") open(decodeURIComponent(location.hash.slice(1)));
-function again() { for (const turn of turns) turn(); }
+function again() { for (const turn of turns) turn(true); }
