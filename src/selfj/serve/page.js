@@ -373,7 +373,7 @@ $("try").addEventListener("submit", tryIt);
 $("try").addEventListener("focusin", models, { once: true });
 $("question").addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) tryIt(event); });
 $("keys").addEventListener("submit", (event) => { event.preventDefault(); state.key = $("key").value; $("key").value = ""; $("keys").hidden = true; $("key-note").textContent = ""; again(); });
-$("one").addEventListener("close", () => { history.replaceState(null, "", location.pathname); const row = $("rows").querySelector(`[data-id="${CSS.escape(shownId || "")}"]`); if (row) row.focus(); });
+$("one").addEventListener("close", () => { history.replaceState(null, "", location.pathname); const row = $("rows").querySelector(`[data-id="${CSS.escape(shownId || "")}"]`); if (row && document.activeElement === document.body) row.focus(); });
 $("one").addEventListener("click", (event) => { if (event.target === $("one")) $("one").close(); });
 function pause() {
   state.paused = !state.paused;
