@@ -64,8 +64,7 @@ def pages(whole_run, tmp_path_factory):
     return made | {path.stem: path for path in (whole_run / "report").glob("*.html")}
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [400, 1280])
+@pytest.mark.parametrize(("width", "scheme"), [(400, "dark"), (1280, "light")])
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_needs_nothing_else(tab, axe, pages, name, width, scheme):
     tab.size(width)
