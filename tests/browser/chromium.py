@@ -12,7 +12,7 @@ import tempfile
 import time
 from contextlib import suppress
 
-WAIT_S = 30
+WAIT_S = 60
 _SWITCHES = (
     "--headless=new",
     "--remote-debugging-pipe",

@@ -12,8 +12,8 @@ from selfj import pipeline
 from selfj.exchanges import load_exchanges
 
 from ..end_to_end.conftest import FAKE
+from ..serve.command import Command
 from ..serve.conftest import Loop, upstream_in
-from ..serve.test_whole_run import Command
 from . import chromium
 
 SETTINGS = [*FAKE, "name=small", "target.noise=1.5", "target.skill=0.6", "calibrate.max_risk=0.3"]
