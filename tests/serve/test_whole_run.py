@@ -1,6 +1,5 @@
 """The decisions of `selfj evaluate`, for every test exchange of a run through the gateway; the command, and its end."""
 
-import json
 import threading
 import time
 
@@ -70,8 +69,7 @@ def test_sigterm_ends_after_what_is_under_way(run, upstream):
     asking.join()
     assert replies[0].status_code == 200
     assert replies[0].json()["selfj"]["decision"] in {"answer", "decline"}
-    events = [json.loads(line) for line in served.lines if line.startswith("{")]
-    assert [event["event"] for event in events] == ["start", "drain", "reply", "stop"]
+    assert [event["event"] for event in served.events] == ["start", "drain", "reply", "stop"]
     with pytest.raises(httpx2.ConnectError):
         httpx2.get(f"{served.url}/health/live")
     with Store(str(run / "audit.sqlite")) as store:
