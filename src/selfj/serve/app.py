@@ -31,11 +31,14 @@ from selfj.serve.policy import Policy
 from selfj.serve.records import Recorder
 from selfj.serve.requests import CHAT, TEXT
 from selfj.serve.settings import ServeSettings
+from selfj.serve.shared import Shared
 from selfj.serve.thresholds import Thresholds
 from selfj.serve.upstream import Upstream
 
 _OPEN = {"/health/live", "/health/ready"}
 """Paths that need no key."""
+_TELL_S = 1.0
+"""How often a worker tells the others how it stands."""
 
 
 class Gateway:
@@ -50,10 +53,13 @@ class Gateway:
         *,
         open_paths: Collection[str] = (),
         more_metrics: Sequence[Callable[[], str]] = (),
+        metrics: Metrics | None = None,
+        shared: Shared | None = None,
     ):
         """Put the parts together; see `create_app`."""
         self.settings = settings
-        self.metrics = Metrics()
+        self.metrics = metrics or Metrics(shared)
+        self._shared = shared
         self._recorder = recorder
         self._open = _OPEN | set(open_paths)
         self._more_metrics = more_metrics
@@ -80,6 +86,7 @@ class Gateway:
         for method, path, handler in extra_routes:
             self._routes.setdefault(path, {})[method] = handler
         self._inflight = 0
+        self._telling: asyncio.Task[None] | None = None
         self._up = False
         self.draining = False
         breakers = {"upstream": self._upstream.breaker}
@@ -103,16 +110,25 @@ class Gateway:
         if self._escalation is not None:
             await self._escalation.start()
         self._judge.start()
+        if self._shared is not None:
+            self._telling = asyncio.create_task(self._tell_others())
         self._up = True
 
     async def close(self) -> None:
         """End, once nothing is under way; every row is kept before."""
         self._up = False
+        if self._telling is not None:
+            self._telling.cancel()
         await self._judge.close()
         await self._upstream.close()
         if self._escalation is not None:
             await self._escalation.close()
         await self._recorder.close()
+
+    async def _tell_others(self) -> None:
+        while True:
+            self.metrics.refresh()
+            await asyncio.sleep(_TELL_S)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -197,6 +213,8 @@ class Gateway:
             "judge": not self._judge.stuck,
             "upstream": self._upstream.breaker.state,
         }
+        if self._shared is not None and (state := self._shared.state()) is not None:
+            parts["workers"] = {"wanted": state.workers, "up": state.up}
         good = self._up and not self.draining and parts["judge"] and parts["upstream"] != "open"
         return json_reply({"status": "ready" if good else "not_ready"} | parts, status=200 if good else 503)
 
@@ -219,6 +237,8 @@ def create_app(
     *,
     open_paths: Collection[str] = (),
     more_metrics: Sequence[Callable[[], str]] = (),
+    metrics: Metrics | None = None,
+    shared: Shared | None = None,
 ) -> Gateway:
     """Make the gateway.
 
@@ -229,10 +249,21 @@ def create_app(
         extra_routes: Further routes, behind the same keys and limits.
         open_paths: Paths that need no key, such as that of a page which asks for one.
         more_metrics: Give further text for `/metrics`; called in a thread.
+        metrics: Counters that others count with too; None makes new ones.
+        shared: This worker's place among others; None where there is one process.
 
     Raises:
         ArtefactError: A threshold is absent or malformed.
         StaleArtefact: A threshold was chosen for another judge.
         ConfigError: The keys cannot be read, or an upstream's key is not set.
     """
-    return Gateway(settings, judge, recorder, extra_routes, open_paths=open_paths, more_metrics=more_metrics)
+    return Gateway(
+        settings,
+        judge,
+        recorder,
+        extra_routes,
+        open_paths=open_paths,
+        more_metrics=more_metrics,
+        metrics=metrics,
+        shared=shared,
+    )

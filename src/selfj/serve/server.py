@@ -19,11 +19,13 @@ from selfj.judge import Judge, load_judge
 from selfj.serve.app import Gateway, create_app
 from selfj.serve.http import ExtraRoute
 from selfj.serve.logs import configure, log
+from selfj.serve.metrics import Metrics
 from selfj.serve.page import Page
 from selfj.serve.recorder import StoreRecorder
 from selfj.serve.records import DecisionRow, Recorder
 from selfj.serve.run import load_served_run
 from selfj.serve.settings import ServeSettings
+from selfj.serve.shared import Shared
 from selfj.serve.store import Store
 
 _BACKLOG = 1024
@@ -92,7 +94,10 @@ def serve(
     extra_routes: Sequence[ExtraRoute] = (),
     open_paths: Collection[str] = (),
     more_metrics: Sequence[Callable[[], str]] = (),
+    metrics: Metrics | None = None,
     ready: Callable[[str], None] | None = None,
+    listening: socket.socket | None = None,
+    shared: Shared | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; requests under way are then ended, for at most `drain_s`.
 
@@ -103,21 +108,33 @@ def serve(
         extra_routes: See `create_app`.
         open_paths: See `create_app`.
         more_metrics: See `create_app`.
+        metrics: See `create_app`.
         ready: Called with the address once the socket listens.
+        listening: A socket that listens already; None makes one.
+        shared: See `create_app`.
 
     Raises:
         ConfigError: The address is taken or cannot be had.
     """
     kept = recorder or NoRecorder()
-    app = create_app(settings, judge, kept, extra_routes, open_paths=open_paths, more_metrics=more_metrics)
+    app = create_app(
+        settings,
+        judge,
+        kept,
+        extra_routes,
+        open_paths=open_paths,
+        more_metrics=more_metrics,
+        metrics=metrics,
+        shared=shared,
+    )
     # A judge that cannot work says so now, and what it loads on its first use is there.
     judge.score([_PROBE])
-    listening = _listen(settings.host, settings.port)
+    listening = listening or listen(settings.host, settings.port)
     configure()
-    host, port = listening.getsockname()[:2]
-    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    address = address_of(listening)
     server = _Server(_uvicorn(app, settings), app)
-    log("start", address=address, run=settings.run, judge=judge.name, mode=settings.mode)
+    worker = {} if shared is None else {"worker": shared.number}
+    log("start", address=address, run=settings.run, judge=judge.name, mode=settings.mode, **worker)
     if ready is not None:
         ready(address)
     # What is there now stays: to look through it again and again would only make some replies late.
@@ -125,11 +142,25 @@ def serve(
     gc.freeze()
     with listening, asyncio.Runner(loop_factory=_loop()) as runner:
         runner.run(server.serve(sockets=[listening]))
-    log("stop")
+    log("stop", **worker)
 
 
-def serve_kept(settings: ServeSettings, judge: Judge, *, ready: Callable[[str], None] | None = None) -> None:
+def serve_kept(
+    settings: ServeSettings,
+    judge: Judge,
+    *,
+    ready: Callable[[str], None] | None = None,
+    listening: socket.socket | None = None,
+    shared: Shared | None = None,
+) -> None:
     """Serve as `serve` does, with every decision kept in the store of the settings, and the page over it.
+
+    Args:
+        settings: All of them.
+        judge: The judge.
+        ready: See `serve`.
+        listening: See `serve`.
+        shared: See `serve`.
 
     Raises:
         ConfigError: The store's address is wrong, or its variable is empty.
@@ -139,14 +170,19 @@ def serve_kept(settings: ServeSettings, judge: Judge, *, ready: Callable[[str], 
     with Store(store_address(settings)) as store:
         recorder = StoreRecorder(store, keep_bodies=settings.keep_bodies)
         page = Page(store, load_served_run(settings.run))
+        metrics = Metrics(shared)
+        recorder.counted = metrics.watch_store(lambda: recorder.waiting)
         serve(
             settings,
             judge,
             recorder,
             extra_routes=page.routes(),
             open_paths=["/"],
-            more_metrics=[recorder.metrics, page.metrics],
+            more_metrics=[page.metrics],
+            metrics=metrics,
             ready=ready,
+            listening=listening,
+            shared=shared,
         )
 
 
@@ -202,7 +238,18 @@ class _Server(uvicorn.Server):
         self.handle_exit(number, None)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def address_of(listening: socket.socket) -> str:
+    """Where a socket listens, as a caller writes it."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Make a socket that listens.
+
+    Raises:
+        ConfigError: The address is taken or cannot be had.
+    """
     listening = None
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

@@ -152,6 +152,8 @@ class ServeSettings(Settings):
     upstream: Upstream
     host: str = "127.0.0.1"
     port: int = Field(8400, ge=0, le=65535)
+    workers: int = Field(1, ge=1, le=256)
+    """Processes that serve one address, each with a judge and a queue of its own; they share the store."""
     allow_open: bool = False
     """Listen beyond this machine without keys."""
     keys: str | None = None
