@@ -66,10 +66,10 @@ class Command:
         headers = {"x-request-id": request_id} if request_id else {}
         return httpx2.post(f"{self.url}/v1/chat/completions", json=body, headers=headers, timeout=30)
 
-    def end(self):
+    def end(self, number=signal.SIGTERM):
         """End it, as a supervisor does; gives its exit code."""
-        self.process.send_signal(signal.SIGTERM)
+        self.process.send_signal(number)
         code = self.process.wait(60)
-        self._reading.join(10)
+        self._reading.join(30)
         self.process.stderr.close()
         return code

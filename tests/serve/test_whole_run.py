@@ -1,14 +1,7 @@
 """The decisions of `selfj evaluate`, for every test exchange of a run through the gateway; the command, and its end."""
 
-import json
-import os
-import re
-import signal
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import httpx2
 import numpy as np

@@ -4,9 +4,12 @@ import collections
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -162,43 +165,26 @@ def test_the_end_waits_for_what_is_under_way(crew, upstream):
 def test_workers_end_with_their_parent(crew):
     served = crew("--set", "store=none")
     found = list(pids(served).values())
-    served.process.kill()
-    served.process.wait(10)
-
-    def gone():
-        return not any(os.path.exists(f"/proc/{pid}") for pid in found)
-
-    served.wait(gone, 30)
+    # The reading of standard error ends only when the workers are gone too.
+    assert served.end(signal.SIGKILL) == -signal.SIGKILL
+    served.wait(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in found), 30)
+    assert len(served.named("stop")) == 2
 
 
 @pytest.mark.slow
-def test_what_a_worker_refuses_is_said_once(run, cli_in_process):
-    (run / "judge" / "manifest.json").unlink(missing_ok=True)
+def test_what_a_worker_refuses_is_said_once(run):
     for path in (run / "judge").glob("*.json"):
         path.unlink()
-    code, told = cli_in_process(run, "--upstream", "http://127.0.0.1:9/v1", "--workers", "2")
-    assert code == 3
-    assert "judge" in told
-    assert "Traceback" not in told
-
-
-@pytest.fixture
-def cli_in_process():
-    """Run `selfj serve` to its end; gives its exit code and standard error."""
-    import subprocess
-    import sys
-    from pathlib import Path
-
-    def call(*arguments):
-        path = os.pathsep.join([str(Path(__file__).parents[2] / "src"), os.environ.get("PYTHONPATH", "")])
-        code = "from selfj.cli import main; main()"
-        done = subprocess.run(
-            [sys.executable, "-c", code, "serve", *map(str, arguments), "--port", "0"],
-            capture_output=True,
-            text=True,
-            env=os.environ | {"PYTHONPATH": path},
-            timeout=120,
-        )
-        return done.returncode, done.stderr
-
-    return call
+    root = str(Path(__file__).parents[2] / "src")
+    code = "from selfj.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "serve", str(run), "--upstream", "http://127.0.0.1:9/v1", "--workers", "2"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])},
+        timeout=120,
+    )
+    assert done.returncode == 3, done.stderr
+    assert "selfj tune" in done.stderr
+    assert "Serving on" not in done.stderr
+    assert "Traceback" not in done.stderr

@@ -109,7 +109,7 @@ def serve(
         open_paths: See `create_app`.
         more_metrics: See `create_app`.
         metrics: See `create_app`.
-        ready: Called with the address once the socket listens.
+        ready: Called with the address once requests are answered.
         listening: A socket that listens already; None makes one.
         shared: See `create_app`.
 
@@ -132,11 +132,14 @@ def serve(
     listening = listening or listen(settings.host, settings.port)
     configure()
     address = address_of(listening)
-    server = _Server(_uvicorn(app, settings), app)
+
+    def serving() -> None:
+        log("start", address=address, run=settings.run, judge=judge.name, mode=settings.mode, **worker)
+        if ready is not None:
+            ready(address)
+
+    server = _Server(_uvicorn(app, settings), app, serving)
     worker = {} if shared is None else {"worker": shared.number}
-    log("start", address=address, run=settings.run, judge=judge.name, mode=settings.mode, **worker)
-    if ready is not None:
-        ready(address)
     # What is there now stays: to look through it again and again would only make some replies late.
     gc.collect()
     gc.freeze()
@@ -218,9 +221,15 @@ def _uvicorn(app: Gateway, settings: ServeSettings) -> uvicorn.Config:
 class _Server(uvicorn.Server):
     """Ends with exit code 0 when told to, after what is under way."""
 
-    def __init__(self, config: uvicorn.Config, app: Gateway):
+    def __init__(self, config: uvicorn.Config, app: Gateway, serving: Callable[[], None]):
         super().__init__(config)
         self._gateway = app
+        self._serving = serving
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._serving()
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         loop = asyncio.get_running_loop()
