@@ -8,7 +8,8 @@ from typing import Any
 
 from selfj.risk import Threshold
 from selfj.serve.errors import ApiError
-from selfj.serve.http import Reply, Request, event_reply, json_reply
+from selfj.serve.hangup import HungUp
+from selfj.serve.http import Reply, Request, event_reply, hung_up, json_reply
 from selfj.serve.languages import choose
 from selfj.serve.metrics import Metrics
 from selfj.serve.policy import Policy
@@ -42,7 +43,11 @@ class Answering:
         if asked.stream and self._early(asked):
             return await self._stream(asked, threshold, request, trace, language)
         try:
-            outcome = await self.policy.outcome(asked, threshold, request.id, trace)
+            async with request.caller:
+                outcome = await self.policy.outcome(asked, threshold, request.id, trace)
+        except HungUp:
+            await self.record(asked, abandoned(), request, trace, language)
+            raise hung_up() from None
         except ApiError as error:
             await self.record(asked, failed(error), request, trace, language)
             raise
@@ -84,7 +89,7 @@ class Answering:
     async def _stream(
         self, asked: Asked, threshold: Threshold | None, request: Request, trace: Trace, language: str
     ) -> Reply:
-        early = Early(self.policy, asked, threshold, request.id, trace)
+        early = Early(self.policy, asked, threshold, request, trace)
         message = self.settings.decline.messages[language]
 
         async def close(outcome: Outcome) -> dict[str, Any]:
@@ -92,7 +97,11 @@ class Answering:
             return verdict(outcome, trace, self.judge, observed=self.observed)
 
         try:
-            first = await early.open()
+            async with request.caller:
+                first = await early.open()
+        except HungUp:
+            await self.record(asked, abandoned(), request, trace, language)
+            raise hung_up() from None
         except ApiError as error:
             await self.record(asked, failed(error), request, trace, language)
             raise
@@ -148,6 +157,11 @@ class Answering:
             instruction_digest=asked.digest,
             body=body,
         )
+
+
+def abandoned() -> Outcome:
+    """The outcome where the caller hung up before anything went out."""
+    return Outcome("abandoned", "answer", "hung_up", None, None)
 
 
 def failed(error: ApiError) -> Outcome:

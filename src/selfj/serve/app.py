@@ -153,6 +153,7 @@ class Gateway:
             await send_reply(reply, request.id, send)
         finally:
             self._inflight -= 1
+            request.caller.close()
         path = request.path if request.path in self._routes else "other"
         self.metrics.status(path, reply.status)
         if path not in _OPEN:

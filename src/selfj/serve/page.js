@@ -89,7 +89,7 @@ function show() {
   if (!$("model").value && models[0]) $("model").value = models[0];
 }
 function word(row) {
-  const words = { answer: "answered", decline: "declined", pass: "passed", error: "error" };
+  const words = { answer: "answered", decline: "declined", pass: "passed", error: "error", abandoned: "abandoned" };
   return el("span", { class: `word ${row.action}` }, words[row.action] || row.action, row.observed ? el("small", {}, "observed") : null);
 }
 function dial(row) {

@@ -15,7 +15,7 @@ class DecisionRow:
     route: str
     model: str
     action: str
-    """`answer`, `decline`, `pass` or `error`."""
+    """`answer`, `decline`, `pass`, `error`, or `abandoned` where the caller hung up before the verdict."""
     step: str
     """`answer`, `resample`, `escalate`, `decline`, `gate`, `failure` or `unjudgeable`."""
     observed: bool

@@ -21,6 +21,7 @@ from selfj.serve.http import ExtraRoute
 from selfj.serve.logs import configure, log
 from selfj.serve.metrics import Metrics
 from selfj.serve.page import Page
+from selfj.serve.protocol import protocol
 from selfj.serve.recorder import StoreRecorder
 from selfj.serve.records import DecisionRow, Recorder
 from selfj.serve.run import load_served_run
@@ -138,7 +139,7 @@ def serve(
         if ready is not None:
             ready(address)
 
-    server = _Server(_uvicorn(app, settings), app, serving)
+    server = _Server(uvicorn_config(app, settings), app, serving)
     worker = {} if shared is None else {"worker": shared.number}
     # What is there now stays: to look through it again and again would only make some replies late.
     gc.collect()
@@ -203,7 +204,8 @@ def store_address(settings: ServeSettings) -> str:
     return settings.store or str(Path(settings.run) / "audit.sqlite")
 
 
-def _uvicorn(app: Gateway, settings: ServeSettings) -> uvicorn.Config:
+def uvicorn_config(app: Gateway, settings: ServeSettings) -> uvicorn.Config:
+    """How uvicorn is to run the gateway."""
     return uvicorn.Config(
         app,
         log_config=None,
@@ -212,6 +214,7 @@ def _uvicorn(app: Gateway, settings: ServeSettings) -> uvicorn.Config:
         date_header=False,
         lifespan="on",
         ws="none",
+        http=protocol(settings.limits.header_bytes),
         timeout_graceful_shutdown=max(1, round(settings.drain_s)),
         backlog=_BACKLOG,
         h11_max_incomplete_event_size=settings.limits.header_bytes,

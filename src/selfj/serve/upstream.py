@@ -4,7 +4,7 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, TypeAlias, TypeVar
 
 import aiohttp
@@ -98,7 +98,7 @@ class Upstream:
         found, _ = await self._tried(lambda: self._post(path, None, request_id, lambda body: None))
         return found
 
-    async def stream(self, path: str, content: bytes, request_id: str) -> AsyncIterator[Body]:
+    async def stream(self, path: str, content: bytes, request_id: str) -> AsyncGenerator[Body, None]:
         """Send a body and give the chunks of a streamed reply as they come, until its end was announced.
 
         Only the opening is tried again.
