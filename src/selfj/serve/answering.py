@@ -22,12 +22,13 @@ from selfj.serve.streams import Early
 class Answering:
     """Answers chat and plain completions."""
 
-    def __init__(self, policy: Policy, recorder: Recorder, metrics: Metrics):
-        """Put the parts together."""
+    def __init__(self, policy: Policy, recorder: Recorder, metrics: Metrics, judge_digest: str = ""):
+        """Put the parts together; the judge's digest is recorded with each decision."""
         self.policy = policy
         self.settings = policy.settings
         self._recorder = recorder
         self._metrics = metrics
+        self._judge_digest = judge_digest or None
 
     async def answer(self, route: Route, request: Request) -> Reply:
         """Answer one request.
@@ -156,6 +157,7 @@ class Answering:
             language=language,
             instruction_digest=asked.digest,
             body=body,
+            judge_digest=self._judge_digest,
         )
 
 

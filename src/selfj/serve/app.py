@@ -69,7 +69,7 @@ class Gateway:
         self._keys = Keys.load(settings.keys) if settings.keys else None
         thresholds = Thresholds(settings, judge.digest)
         policy = Policy(settings, self._upstream, self._escalation, self._judge, thresholds)
-        self._answering = Answering(policy, recorder, self.metrics)
+        self._answering = Answering(policy, recorder, self.metrics, judge.digest)
         quality = thresholds.default.min_quality if thresholds.default else 5.0
         most = settings.limits.questions
         decisions = Decisions(self._judge, most=most, yes_no=settings.yes_no, min_quality=quality)

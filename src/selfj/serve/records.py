@@ -34,6 +34,8 @@ class DecisionRow:
     instruction_digest: str
     body: str | None
     """Instruction and response as JSON, where the operator keeps them."""
+    judge_digest: str | None = None
+    """Digest of the judge's weights; None where it has none, or the row is older than this field."""
 
 
 class Recorder(Protocol):
