@@ -17,18 +17,27 @@ from selfj.serve.records import DecisionRow, Recorder
 from selfj.serve.replies import Outcome, Trace, as_chunks, declined, header_value, headers, judged_only, verdict
 from selfj.serve.requests import Asked, Route, read_request
 from selfj.serve.streams import Early
+from selfj.serve.tracing import NOTHING, Tracing, put_asked, put_reply
 
 
 class Answering:
     """Answers chat and plain completions."""
 
-    def __init__(self, policy: Policy, recorder: Recorder, metrics: Metrics, judge_digest: str = ""):
+    def __init__(
+        self,
+        policy: Policy,
+        recorder: Recorder,
+        metrics: Metrics,
+        judge_digest: str = "",
+        tracing: Tracing = NOTHING,
+    ):
         """Put the parts together; the judge's digest is recorded with each decision."""
         self.policy = policy
         self.settings = policy.settings
         self._recorder = recorder
         self._metrics = metrics
         self._judge_digest = judge_digest or None
+        self._tracing = tracing
 
     async def answer(self, route: Route, request: Request) -> Reply:
         """Answer one request.
@@ -38,6 +47,7 @@ class Answering:
         """
         began = time.perf_counter()
         asked = read_request(route, await request.json())
+        put_asked(self._tracing.current(), asked)
         threshold = self.policy.thresholds.chosen(asked)
         trace = Trace(began)
         language = self._language(request)
@@ -121,8 +131,10 @@ class Answering:
             ApiError: It could not be recorded; status 503.
         """
         row = self._row(asked, outcome, request, trace, language)
+        self._put(row, outcome)
         try:
-            await self._recorder.record(row)
+            with self._tracing.part("record"):
+                await self._recorder.record(row)
         except Exception as error:
             told = "The decision could not be recorded, so there is no reply."
             raise ApiError(503, "record_failed", told) from error
@@ -130,6 +142,14 @@ class Answering:
             route=asked.route, action=outcome.action, step=outcome.step, reason=outcome.code, observed=self.observed
         )
         self._metrics.took(row.total_ms / 1000, trace.upstream_s, trace.judge_s)
+
+    def _put(self, row: DecisionRow, outcome: Outcome) -> None:
+        span = self._tracing.current()
+        for name in ("action", "step", "reason", "score", "threshold", "label_mass", "attempts", "observed", "judge"):
+            span.put(f"selfj.{'decision' if name == 'action' else name}", getattr(row, name))
+        span.put("selfj.decision_id", row.id)
+        if outcome.reply is not None:
+            put_reply(span, outcome.reply)
 
     def _row(self, asked: Asked, outcome: Outcome, request: Request, trace: Trace, language: str) -> DecisionRow:
         decision = outcome.decision

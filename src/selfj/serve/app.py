@@ -1,6 +1,7 @@
 """The application: routes, keys, limits, start and end."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -33,10 +34,14 @@ from selfj.serve.requests import CHAT, TEXT
 from selfj.serve.settings import ServeSettings
 from selfj.serve.shared import Shared
 from selfj.serve.thresholds import Thresholds
+from selfj.serve.tracing import NOTHING, Tracing
 from selfj.serve.upstream import Upstream
 
 _OPEN = {"/health/live", "/health/ready"}
 """Paths that need no key."""
+_UNTRACED = _OPEN | {"/metrics"}
+_TRACES_S = 5.0
+"""How long the last traces may take to be sent."""
 _TELL_S = 1.0
 """How often a worker tells the others how it stands."""
 
@@ -55,6 +60,7 @@ class Gateway:
         more_metrics: Sequence[Callable[[], str]] = (),
         metrics: Metrics | None = None,
         shared: Shared | None = None,
+        tracing: Tracing = NOTHING,
     ):
         """Put the parts together; see `create_app`."""
         self.settings = settings
@@ -63,13 +69,14 @@ class Gateway:
         self._recorder = recorder
         self._open = _OPEN | set(open_paths)
         self._more_metrics = more_metrics
-        self._upstream = Upstream(settings.upstream)
-        self._escalation = Upstream(settings.escalate.upstream) if settings.escalate else None
-        self._judge = JudgeQueue(judge, settings.judge)
+        self._tracing = tracing
+        self._upstream = Upstream(settings.upstream, tracing)
+        self._escalation = Upstream(settings.escalate.upstream, tracing) if settings.escalate else None
+        self._judge = JudgeQueue(judge, settings.judge, tracing)
         self._keys = Keys.load(settings.keys) if settings.keys else None
         thresholds = Thresholds(settings, judge.digest)
         policy = Policy(settings, self._upstream, self._escalation, self._judge, thresholds)
-        self._answering = Answering(policy, recorder, self.metrics, judge.digest)
+        self._answering = Answering(policy, recorder, self.metrics, judge.digest, tracing)
         quality = thresholds.default.min_quality if thresholds.default else 5.0
         most = settings.limits.questions
         decisions = Decisions(self._judge, most=most, yes_no=settings.yes_no, min_quality=quality)
@@ -124,6 +131,13 @@ class Gateway:
         if self._escalation is not None:
             await self._escalation.close()
         await self._recorder.close()
+        await self._end_traces()
+
+    async def _end_traces(self) -> None:
+        # A collector that is down must not hold up the end; a thread that still tries goes with the process.
+        sending = threading.Thread(target=self._tracing.close, name="selfj-traces", daemon=True)
+        sending.start()
+        await asyncio.to_thread(sending.join, _TRACES_S)
 
     async def _tell_others(self) -> None:
         while True:
@@ -148,13 +162,19 @@ class Gateway:
         began = time.perf_counter()
         request = request_of(scope, receive, body_limit=self.settings.limits.body_bytes)
         self._inflight += 1
+        path = request.path if request.path in self._routes else "other"
+        tracing = NOTHING if path in _UNTRACED else self._tracing
         try:
-            reply = await self._reply(scope, request)
-            await send_reply(reply, request.id, send)
+            with tracing.request(request.method, path, request.headers) as span:
+                reply = await self._reply(scope, request)
+                span.put("http.response.status_code", reply.status)
+                span.put("selfj.request_id", request.id)
+                if reply.status >= 500:
+                    span.fail(str(reply.status))
+                await send_reply(reply, request.id, send)
         finally:
             self._inflight -= 1
             request.caller.close()
-        path = request.path if request.path in self._routes else "other"
         self.metrics.status(path, reply.status)
         if path not in _OPEN:
             told = {name.decode()[8:]: value.decode() for name, value in reply.headers if name[:8] == b"x-selfj-"}
@@ -240,6 +260,7 @@ def create_app(
     more_metrics: Sequence[Callable[[], str]] = (),
     metrics: Metrics | None = None,
     shared: Shared | None = None,
+    tracing: Tracing = NOTHING,
 ) -> Gateway:
     """Make the gateway.
 
@@ -252,6 +273,7 @@ def create_app(
         more_metrics: Give further text for `/metrics`; called in a thread.
         metrics: Counters that others count with too; None makes new ones.
         shared: This worker's place among others; None where there is one process.
+        tracing: Where spans go; closed with the gateway.
 
     Raises:
         ArtefactError: A threshold is absent or malformed.
@@ -267,4 +289,5 @@ def create_app(
         more_metrics=more_metrics,
         metrics=metrics,
         shared=shared,
+        tracing=tracing,
     )

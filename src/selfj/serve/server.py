@@ -16,6 +16,7 @@ from selfj import config as configs
 from selfj.backends.base import JudgeInput
 from selfj.errors import ConfigError
 from selfj.judge import Judge, load_judge
+from selfj.serve import tracing
 from selfj.serve.app import Gateway, create_app
 from selfj.serve.http import ExtraRoute
 from selfj.serve.logs import configure, log
@@ -127,6 +128,7 @@ def serve(
         more_metrics=more_metrics,
         metrics=metrics,
         shared=shared,
+        tracing=tracing.start(settings.otel_endpoint),
     )
     # A judge that cannot work says so now, and what it loads on its first use is there.
     judge.score([_PROBE])

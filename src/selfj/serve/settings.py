@@ -184,6 +184,9 @@ class ServeSettings(Settings):
     """Environment variable that holds the store's address instead, for one with a password."""
     keep_bodies: bool = False
     """Record instruction and response, not only the digest of the instruction."""
+    otel_endpoint: str | None = None
+    """Where traces go: a collector of OpenTelemetry over HTTP, such as `http://127.0.0.1:4318`. None takes what the
+    environment variable `OTEL_EXPORTER_OTLP_ENDPOINT` says, and makes no traces where it is not set."""
     drain_s: float = Field(30.0, gt=0)
     """On SIGTERM, how long requests under way may go on."""
 

@@ -49,7 +49,7 @@ class Early:
         self._began = time.perf_counter()
         body = {**self._asked.body, "stream": True}
         upstream = self._policy.upstream
-        self._chunks = upstream.stream(self._asked.route, as_content(body), self._request_id)
+        self._chunks = upstream.stream(self._asked.route, as_content(body), self._request_id, model=self._asked.model)
         try:
             return await anext(self._chunks)
         except StopAsyncIteration:
