@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import os
 import signal
 import socket
 import tomllib
@@ -26,6 +25,7 @@ from selfj.serve.protocol import protocol
 from selfj.serve.recorder import StoreRecorder
 from selfj.serve.records import DecisionRow, Recorder
 from selfj.serve.run import load_served_run
+from selfj.serve.secrets import secret
 from selfj.serve.settings import ServeSettings
 from selfj.serve.shared import Shared
 from selfj.serve.store import Store
@@ -196,13 +196,10 @@ def store_address(settings: ServeSettings) -> str:
     """Where decisions are kept.
 
     Raises:
-        ConfigError: The environment variable that should hold it is empty.
+        ConfigError: The environment variable that should hold it, or name its file, is not set.
     """
     if settings.store_env is not None:
-        found = os.environ.get(settings.store_env, "")
-        if not found:
-            raise ConfigError(f"store_env names the environment variable {settings.store_env}, which is empty.")
-        return found
+        return secret(settings.store_env, "store_env")
     return settings.store or str(Path(settings.run) / "audit.sqlite")
 
 

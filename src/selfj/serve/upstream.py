@@ -1,7 +1,6 @@
 """Requests to an upstream: tried again where that can help, within one limit of time, behind a circuit breaker."""
 
 import asyncio
-import os
 import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
@@ -13,6 +12,7 @@ import aiohttp
 from selfj.errors import ConfigError
 from selfj.serve.breaker import Breaker
 from selfj.serve.errors import ApiError, parse_json
+from selfj.serve.secrets import secret
 from selfj.serve.settings import Upstream as UpstreamSettings
 from selfj.serve.tracing import NOTHING, Span, Tracing, operation, put_reply
 
@@ -297,9 +297,7 @@ def _bad(message: str) -> _Fault:
 def _key(variable: str | None) -> str:
     if variable is None:
         return ""
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise ConfigError(f"The environment variable {variable}, named by api_key_env, is not set. Set it to the key.")
+    key = secret(variable, "api_key_env")
     if not (key.isascii() and key.isprintable() and " " not in key):
         raise ConfigError(f"The environment variable {variable} holds no key: it has spaces or unprintable characters.")
     return key
