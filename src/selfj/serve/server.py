@@ -133,22 +133,21 @@ def serve(
     # A judge that cannot work says so now, and what it loads on its first use is there.
     judge.score([_PROBE])
     listening = listening or listen(settings.host, settings.port)
-    configure()
+    configure(**({} if shared is None else {"worker": shared.number}))
     address = address_of(listening)
 
     def serving() -> None:
-        log("start", address=address, run=settings.run, judge=judge.name, mode=settings.mode, **worker)
+        log("start", address=address, run=settings.run, judge=judge.name, mode=settings.mode)
         if ready is not None:
             ready(address)
 
     server = _Server(uvicorn_config(app, settings), app, serving)
-    worker = {} if shared is None else {"worker": shared.number}
     # What is there now stays: to look through it again and again would only make some replies late.
     gc.collect()
     gc.freeze()
     with listening, asyncio.Runner(loop_factory=_loop()) as runner:
         runner.run(server.serve(sockets=[listening]))
-    log("stop", **worker)
+    log("stop")
 
 
 def serve_kept(
