@@ -91,7 +91,7 @@ def test_decisions_are_kept_shown_and_given_a_verdict(run, upstream):
     verdict = httpx2.post(f"{served.url}/v1/feedback", json={"decision_id": listed[0]["id"], "good": True})
     assert verdict.status_code == 201, verdict.text
     metrics = httpx2.get(f"{served.url}/metrics").text
-    assert "selfj_store_rows_total 3" in metrics
+    assert "selfj_store_rows_total 3.0" in metrics
     assert httpx2.get(f"{served.url}/no/such/page").status_code == 404
     assert served.end() == 0
     with Store(str(run / "audit.sqlite")) as store:

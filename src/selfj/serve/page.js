@@ -94,7 +94,7 @@ function show() {
   if (!$("model").value && models[0]) $("model").value = models[0];
 }
 function word(row) {
-  const words = { answer: "answered", decline: "declined", pass: "passed", error: "error" };
+  const words = { answer: "answered", decline: "declined", pass: "passed", error: "error", abandoned: "abandoned" };
   return el("span", { class: `word ${row.action}` }, words[row.action] || row.action, row.observed ? el("small", {}, "observed") : null);
 }
 function dial(row) {
@@ -318,7 +318,7 @@ function verdicts(row) {
   return [el("h3", {}, "Verdicts"), el("ul", { class: "summary flat" }, ...row.feedback.map((v) => el("li", {}, verdictWord(v.quality !== null ? v.quality : v.good ? 9 : 0), ` ${v.who || "unnamed"}, ${new Date(v.at * 1000).toLocaleString()}${v.comment ? `: ${v.comment}` : ""}`)))];
 }
 function facts(row) {
-  const words = [["Reason", row.reason], ["Threshold", number(row.threshold)], ["Label mass", number(row.label_mass, 3)], ["Step", `${row.step}${row.attempts > 1 ? `, ${row.attempts} answers asked for` : ""}`], ["Model", row.model], ["Time", `${number(row.total_ms, 1)} ms (upstream ${number(row.upstream_ms, 1)} ms, judge ${number(row.judge_ms, 1)} ms)`], ["When", new Date(row.at * 1000).toISOString()], ["Language", row.language || "–"], ["Route", row.route], ["Decision", row.id], ["Request", row.request_id], ["Judge", row.judge], ["Chain", `${count(row.position)}th, ${row.fault ? `not as written: ${row.fault}` : "as it was written"}`], ["Hash", row.hash]];
+  const words = [["Reason", row.reason], ["Threshold", number(row.threshold)], ["Label mass", number(row.label_mass, 3)], ["Step", `${row.step}${row.attempts > 1 ? `, ${row.attempts} answers asked for` : ""}`], ["Model", row.model], ["Time", `${number(row.total_ms, 1)} ms (upstream ${number(row.upstream_ms, 1)} ms, judge ${number(row.judge_ms, 1)} ms)`], ["When", new Date(row.at * 1000).toISOString()], ["Language", row.language || "–"], ["Route", row.route], ["Decision", row.id], ["Request", row.request_id], ["Judge", row.judge_digest ? `${row.judge}, digest ${row.judge_digest}` : row.judge], ["Chain", `${count(row.position)}th, ${row.fault ? `not as written: ${row.fault}` : "as it was written"}`], ["Hash", row.hash]];
   return el("dl", { class: "words" }, ...words.flatMap(([name, value]) => [el("dt", {}, name), el("dd", { class: name === "Chain" && row.fault ? "bad" : "" }, value)]));
 }
 

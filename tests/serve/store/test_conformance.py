@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sql
 
 from selfj.errors import ArtefactError, ConfigError, StoreUnavailable
-from selfj.serve import tables
+from selfj.serve import migrations, tables
 from selfj.serve.export import export
 from selfj.serve.feedback import Feedback
 from selfj.serve.recorder import StoreRecorder
@@ -178,12 +178,12 @@ def test_a_store_is_brought_to_this_version_and_a_later_one_refused(url, monkeyp
         connection.exec_driver_sql("ALTER TABLE decisions ADD COLUMN colour TEXT")
 
     with monkeypatch.context() as patch:
-        patch.setattr(tables, "MIGRATIONS", [*tables.MIGRATIONS, second])
+        patch.setattr(migrations, "MIGRATIONS", [*migrations.MIGRATIONS, second])
         for _ in range(2):
             later = Store(url)
             assert later.verify().rows == 1
             later.close()
-    with pytest.raises(ArtefactError, match="is of version 2, this selfj knows 1"):
+    with pytest.raises(ArtefactError, match="is of version 3, this selfj knows 2"):
         Store(url)
 
 
@@ -195,7 +195,7 @@ def test_a_migration_that_fails_leaves_the_store_as_it_was(url, monkeypatch):
         connection.exec_driver_sql("SELECT nothing FROM nowhere")
 
     with monkeypatch.context() as patch:
-        patch.setattr(tables, "MIGRATIONS", [*tables.MIGRATIONS, half])
+        patch.setattr(migrations, "MIGRATIONS", [*migrations.MIGRATIONS, half])
         with pytest.raises(StoreUnavailable):
             Store(url)
     store = Store(url)

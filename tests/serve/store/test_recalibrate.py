@@ -12,7 +12,8 @@ from selfj.serve.export import parse_date
 from selfj.serve.feedback import Feedback
 from selfj.serve.recalibrate import labelled, recalibrate
 from selfj.serve.store import Store
-from selfj.serve.tables import decisions
+from selfj.serve.tables import decisions, feedback
+from selfj.serve.verdict_chain import adopt
 
 from ...end_to_end.conftest import FAKE, cli  # noqa: F401
 from .conftest import decision
@@ -52,8 +53,6 @@ def world(store, seed=0, n=1500, bad_below=6.0, of_answered=1.0, of_declined=1.0
     good = rng.random(n) < np.where(scores < bad_below, 0.2, 0.97)
     said = rng.random(n) < np.where(scores >= 5, of_answered, of_declined)
     with store.engine.begin() as connection:
-        from selfj.serve.tables import feedback
-
         connection.execute(
             feedback.insert(),
             [
@@ -61,6 +60,7 @@ def world(store, seed=0, n=1500, bad_below=6.0, of_answered=1.0, of_declined=1.0
                 for i in np.flatnonzero(said)
             ],
         )
+        adopt(connection)
     return scores, np.where(good, 9.0, 0.0), said
 
 
@@ -69,7 +69,7 @@ def test_the_threshold_is_that_of_calibration_on_the_same_rows(local, run):
     made = recalibrate(run, local)
     by_hand = choose_threshold(scores, labels, max_risk=0.1)
     assert made.threshold.value == by_hand.value > 5.5
-    assert made.threshold.label == "feedback"
+    assert made.threshold.label == "gateway_feedback"
     assert made.counts.used == 1500
     assert made.before.value == 5.0
     assert load_threshold(run / "threshold.json")[0].value == 5.0
