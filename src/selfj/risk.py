@@ -18,6 +18,8 @@ from selfj.files import read_json
 from selfj.metrics import Array, Flags
 
 SCHEMA = "threshold/1"
+FEEDBACK = "gateway_feedback"
+"""Label of a threshold that was chosen on what people said of a gateway's decisions; see `selfj recalibrate`."""
 _CANDIDATES = 100
 _STARTS = (0.4, 0.15, 0.15, 0.15, 0.15)
 """How the error budget is shared among the places where the search may start; see `choose_threshold`."""
@@ -242,7 +244,8 @@ def load_threshold(
 
     Args:
         path: The file.
-        data: Digest of the scores that it must have been learnt on; None does not ask.
+        data: Digest of the scores that it must have been learnt on; None does not ask. One that was chosen on
+            feedback was learnt on decisions of the gateway, and is not asked either.
         judge: Digest of the judge that it must have been chosen for; None does not ask.
         force: Take a stale one.
 
@@ -251,7 +254,8 @@ def load_threshold(
         StaleArtefact: It was learnt on other scores, or chosen for another judge.
     """
     value = read_json(path, "Run selfj calibrate first.")
-    if data is not None and value.get("data") != data and not force:
+    here = value.get("label") != FEEDBACK
+    if data is not None and here and value.get("data") != data and not force:
         raise StaleArtefact(f"{path} was learnt on other scores than those here now. Run selfj calibrate again.")
     if value.get("schema") == SCHEMA and isinstance(value.get("infeasible"), str):
         return None, value["infeasible"]

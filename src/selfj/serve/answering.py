@@ -8,7 +8,8 @@ from typing import Any
 
 from selfj.risk import Threshold
 from selfj.serve.errors import ApiError
-from selfj.serve.http import Reply, Request, event_reply, json_reply
+from selfj.serve.hangup import HungUp
+from selfj.serve.http import Reply, Request, event_reply, hung_up, json_reply
 from selfj.serve.languages import choose
 from selfj.serve.metrics import Metrics
 from selfj.serve.policy import Policy
@@ -16,17 +17,27 @@ from selfj.serve.records import DecisionRow, Recorder
 from selfj.serve.replies import Outcome, Trace, as_chunks, declined, header_value, headers, judged_only, verdict
 from selfj.serve.requests import Asked, Route, read_request
 from selfj.serve.streams import Early
+from selfj.serve.tracing import NOTHING, Tracing, put_asked, put_reply
 
 
 class Answering:
     """Answers chat and plain completions."""
 
-    def __init__(self, policy: Policy, recorder: Recorder, metrics: Metrics):
-        """Put the parts together."""
+    def __init__(
+        self,
+        policy: Policy,
+        recorder: Recorder,
+        metrics: Metrics,
+        judge_digest: str = "",
+        tracing: Tracing = NOTHING,
+    ):
+        """Put the parts together; the judge's digest is recorded with each decision."""
         self.policy = policy
         self.settings = policy.settings
         self._recorder = recorder
         self._metrics = metrics
+        self._judge_digest = judge_digest or None
+        self._tracing = tracing
 
     async def answer(self, route: Route, request: Request) -> Reply:
         """Answer one request.
@@ -36,13 +47,18 @@ class Answering:
         """
         began = time.perf_counter()
         asked = read_request(route, await request.json())
+        put_asked(self._tracing.current(), asked)
         threshold = self.policy.thresholds.chosen(asked)
         trace = Trace(began)
         language = self._language(request)
         if asked.stream and self._early(asked):
             return await self._stream(asked, threshold, request, trace, language)
         try:
-            outcome = await self.policy.outcome(asked, threshold, request.id, trace)
+            async with request.caller:
+                outcome = await self.policy.outcome(asked, threshold, request.id, trace)
+        except HungUp:
+            await self.record(asked, abandoned(), request, trace, language)
+            raise hung_up() from None
         except ApiError as error:
             await self.record(asked, failed(error), request, trace, language)
             raise
@@ -84,7 +100,7 @@ class Answering:
     async def _stream(
         self, asked: Asked, threshold: Threshold | None, request: Request, trace: Trace, language: str
     ) -> Reply:
-        early = Early(self.policy, asked, threshold, request.id, trace)
+        early = Early(self.policy, asked, threshold, request, trace)
         message = self.settings.decline.messages[language]
 
         async def close(outcome: Outcome) -> dict[str, Any]:
@@ -92,7 +108,11 @@ class Answering:
             return verdict(outcome, trace, self.judge, observed=self.observed)
 
         try:
-            first = await early.open()
+            async with request.caller:
+                first = await early.open()
+        except HungUp:
+            await self.record(asked, abandoned(), request, trace, language)
+            raise hung_up() from None
         except ApiError as error:
             await self.record(asked, failed(error), request, trace, language)
             raise
@@ -111,8 +131,10 @@ class Answering:
             ApiError: It could not be recorded; status 503.
         """
         row = self._row(asked, outcome, request, trace, language)
+        self._put(row, outcome)
         try:
-            await self._recorder.record(row)
+            with self._tracing.part("record"):
+                await self._recorder.record(row)
         except Exception as error:
             told = "The decision could not be recorded, so there is no reply."
             raise ApiError(503, "record_failed", told) from error
@@ -120,6 +142,14 @@ class Answering:
             route=asked.route, action=outcome.action, step=outcome.step, reason=outcome.code, observed=self.observed
         )
         self._metrics.took(row.total_ms / 1000, trace.upstream_s, trace.judge_s)
+
+    def _put(self, row: DecisionRow, outcome: Outcome) -> None:
+        span = self._tracing.current()
+        for name in ("action", "step", "reason", "score", "threshold", "label_mass", "attempts", "observed", "judge"):
+            span.put(f"selfj.{'decision' if name == 'action' else name}", getattr(row, name))
+        span.put("selfj.decision_id", row.id)
+        if outcome.reply is not None:
+            put_reply(span, outcome.reply)
 
     def _row(self, asked: Asked, outcome: Outcome, request: Request, trace: Trace, language: str) -> DecisionRow:
         decision = outcome.decision
@@ -147,7 +177,13 @@ class Answering:
             language=language,
             instruction_digest=asked.digest,
             body=body,
+            judge_digest=self._judge_digest,
         )
+
+
+def abandoned() -> Outcome:
+    """The outcome where the caller hung up before anything went out."""
+    return Outcome("abandoned", "answer", "hung_up", None, None)
 
 
 def failed(error: ApiError) -> Outcome:

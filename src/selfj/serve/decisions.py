@@ -7,7 +7,8 @@ from selfj.backends.base import JudgeInput
 from selfj.judge import Score
 from selfj.serve.errors import ApiError, invalid
 from selfj.serve.exchange_text import read_exchange
-from selfj.serve.http import Reply, Request, json_reply
+from selfj.serve.hangup import HungUp
+from selfj.serve.http import Reply, Request, hung_up, json_reply
 from selfj.serve.judging import JudgeFault, JudgeQueue
 from selfj.serve.replies import header_value
 
@@ -50,7 +51,7 @@ class Decisions:
         kinds = {name: _systemone_kind(name, question) for name, question in questions.items()}
         for name, (kind, labels) in kinds.items():
             self._check(kind, len(labels), f"questions.{name}")
-        score = await self._score(exchange)
+        score = await self._score(request, exchange)
         levels = _levels(score)
         answers = {name: self._answer(kind, labels, levels) for name, (kind, labels) in kinds.items()}
         told: dict[str, Any] = {"model": model, "answers": answers, "usage": {"prompt_tokens": 0, "total_tokens": 0}}
@@ -74,7 +75,7 @@ class Decisions:
         kinds = [_decision_kind(place, question) for place, question in enumerate(questions)]
         for place, (kind, labels) in enumerate(kinds):
             self._check(kind, len(labels), f"questions[{place}]")
-        score = await self._score(exchange)
+        score = await self._score(request, exchange)
         answers = []
         for question, (kind, labels) in zip(questions, kinds, strict=True):
             name = {"name": question.get("name")}
@@ -103,9 +104,12 @@ class Decisions:
         }
         raise ApiError(501, "not_supported", told[kind], param=param)
 
-    async def _score(self, exchange: JudgeInput) -> Score:
+    async def _score(self, request: Request, exchange: JudgeInput) -> Score:
         try:
-            score = await self._judge.score(exchange)
+            async with request.caller:
+                score = await self._judge.score(exchange)
+        except HungUp:
+            raise hung_up() from None
         except JudgeFault as fault:
             raise ApiError(503, str(fault), "The judge gave no reading.", retry_after="1") from None
         if score.levels is None:

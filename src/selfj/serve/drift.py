@@ -195,14 +195,14 @@ class Drift:
             found.append("There is no threshold, so there is no promise to test.")
         elif self.risk.alarm:
             found.append(
-                f"The promise no longer holds: {share}, against at most {self.max_risk:.1%} promised. Were it kept, "
-                f"the chance of ever raising this alarm would be at most {self.risk.alpha:.0%}. Calibrate again: "
-                "selfj recalibrate."
+                f"The promise no longer holds: {share}, against at most {100 * self.max_risk:.3g} % promised. Were it "
+                f"kept, the chance of ever raising this alarm would be at most {100 * self.risk.alpha:.3g} %. "
+                "Calibrate again: selfj recalibrate."
             )
         elif not self.risk.n:
             found.append("No answered decision has a verdict yet, so nothing is known of the promise.")
         else:
-            found.append(f"Nothing speaks against the promise of at most {self.max_risk:.1%}: {share}.")
+            found.append(f"Nothing speaks against the promise of at most {100 * self.max_risk:.3g} %: {share}.")
         if self.max_risk is not None:
             found.append("This holds for verdicts given whatever the answer is like, not for complaints alone.")
         if not self.calibration:
@@ -217,6 +217,8 @@ class Drift:
                 f"Scores differ from those of calibration (noticed at the {self.scores.alarm_at:,}th): other "
                 "questions, or another model. That alone does not break the promise; verdicts show whether it does."
             )
+        elif not self.scores.n:
+            found.append("There is no score yet to compare with those of calibration.")
         else:
             found.append(f"Scores so far ({self.scores.n:,}) show no difference from those of calibration.")
         return found

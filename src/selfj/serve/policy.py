@@ -124,7 +124,13 @@ class Policy:
         trace.attempts += 1
         began = time.perf_counter()
         try:
-            return await upstream.post(asked.route, content, request_id, lambda reply: read_answer(asked.route, reply))
+            return await upstream.post(
+                asked.route,
+                content,
+                request_id,
+                lambda reply: read_answer(asked.route, reply),
+                model=str(body["model"]),
+            )
         finally:
             trace.upstream_s += time.perf_counter() - began
 

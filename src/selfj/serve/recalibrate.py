@@ -12,14 +12,12 @@ from selfj.errors import ArtefactError, Infeasible
 from selfj.files import locked, write_text
 from selfj.judge import read_judge
 from selfj.records import content_id, hash_fraction
-from selfj.risk import Threshold, choose_threshold, load_threshold
+from selfj.risk import FEEDBACK, Threshold, choose_threshold, load_threshold
 from selfj.serve.drift import first_answer
 from selfj.serve.feedback import Feedback, label
 from selfj.serve.records import DecisionRow
 from selfj.serve.store import Store
 
-LABEL = "feedback"
-"""Name of the label in a threshold that was chosen so."""
 PROPOSED = "threshold.feedback.json"
 PREVIOUS = "threshold.previous.json"
 
@@ -146,9 +144,9 @@ def recalibrate(
                 max_risk=max_risk or (settings.max_risk if before is None else before.max_risk),
                 confidence=settings.confidence if before is None else before.confidence,
                 min_quality=settings.min_quality if before is None else before.min_quality,
-                label=LABEL,
+                label=FEEDBACK,
                 judge=judge,
-                data=content_id(LABEL, [(row.id, value) for row, value in zip(rows, labels, strict=True)]),
+                data=content_id(FEEDBACK, [(row.id, value) for row, value in zip(rows, labels, strict=True)]),
             )
         except Infeasible as error:
             raise Infeasible(f"{error} {' '.join(explain(counts))} The threshold there was not changed.") from error
@@ -171,7 +169,7 @@ def labelled(
     for stored in store.after(since=since, until=until, bodies=False):
         row = stored.row
         judged = row.id in verdicts
-        if not _is_judge(row.judge, judge):
+        if not _is_judge(row, judge):
             other += judged
         elif row.score is None:
             unscored += judged
@@ -190,8 +188,11 @@ def labelled(
     return used, [label(verdicts[row.id]) for row in used], counts
 
 
-def _is_judge(text: str, digest: str) -> bool:
-    """Whether a row's judge is the one of a digest: it names the digest, or is a name with its first twelve digits."""
+def _is_judge(row: DecisionRow, digest: str) -> bool:
+    """Whether the judge of a digest scored a row; a row without one has a name with its first twelve digits."""
+    if row.judge_digest is not None:
+        return row.judge_digest == digest
+    text = row.judge
     return text == digest or digest[:12] in text.split()
 
 

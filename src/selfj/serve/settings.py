@@ -18,7 +18,8 @@ class Upstream(Settings):
     base_url: str
     """Address of the interface, mostly ending in `/v1`. A key is never part of it."""
     api_key_env: str | None = None
-    """Name of the environment variable that holds the key; None sends no key."""
+    """Name of the environment variable that holds the key, or with `_FILE` behind it names the file that does; None
+    sends no key."""
     connect_timeout_s: float = Field(5.0, gt=0)
     timeout_s: float = Field(120.0, gt=0)
     """Longest time for one reply with all its tries, from the first byte sent to the last received."""
@@ -152,6 +153,8 @@ class ServeSettings(Settings):
     upstream: Upstream
     host: str = "127.0.0.1"
     port: int = Field(8400, ge=0, le=65535)
+    workers: int = Field(1, ge=1, le=256)
+    """Processes that serve one address, each with a judge and a queue of its own; they share the store."""
     allow_open: bool = False
     """Listen beyond this machine without keys."""
     keys: str | None = None
@@ -179,9 +182,13 @@ class ServeSettings(Settings):
     """Where decisions are kept: a SQLite file, or `postgresql://HOST/DATABASE`; by default `audit.sqlite` in the run's
     folder. `none` keeps none, and there is no page then."""
     store_env: str | None = None
-    """Environment variable that holds the store's address instead, for one with a password."""
+    """Environment variable that holds the store's address instead, for one with a password; or with `_FILE` behind it
+    the file that does."""
     keep_bodies: bool = False
     """Record instruction and response, not only the digest of the instruction."""
+    otel_endpoint: str | None = None
+    """Where traces go: a collector of OpenTelemetry over HTTP, such as `http://127.0.0.1:4318`. None takes what the
+    environment variable `OTEL_EXPORTER_OTLP_ENDPOINT` says, and makes no traces where it is not set."""
     drain_s: float = Field(30.0, gt=0)
     """On SIGTERM, how long requests under way may go on."""
 

@@ -1,20 +1,19 @@
 """A new threshold from feedback: the same as by hand, with the promise kept, and in words what cannot be known."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from selfj.errors import ArtefactError, Infeasible
 from selfj.risk import choose_threshold, load_threshold
-from selfj.serve.export import export, parse_date
+from selfj.serve.export import parse_date
 from selfj.serve.feedback import Feedback
 from selfj.serve.recalibrate import labelled, recalibrate
 from selfj.serve.store import Store
-from selfj.serve.tables import decisions
+from selfj.serve.tables import decisions, feedback
+from selfj.serve.verdict_chain import adopt
 
 from ...end_to_end.conftest import FAKE, cli  # noqa: F401
 from .conftest import decision
@@ -54,8 +53,6 @@ def world(store, seed=0, n=1500, bad_below=6.0, of_answered=1.0, of_declined=1.0
     good = rng.random(n) < np.where(scores < bad_below, 0.2, 0.97)
     said = rng.random(n) < np.where(scores >= 5, of_answered, of_declined)
     with store.engine.begin() as connection:
-        from selfj.serve.tables import feedback
-
         connection.execute(
             feedback.insert(),
             [
@@ -63,6 +60,7 @@ def world(store, seed=0, n=1500, bad_below=6.0, of_answered=1.0, of_declined=1.0
                 for i in np.flatnonzero(said)
             ],
         )
+        adopt(connection)
     return scores, np.where(good, 9.0, 0.0), said
 
 
@@ -71,7 +69,7 @@ def test_the_threshold_is_that_of_calibration_on_the_same_rows(local, run):
     made = recalibrate(run, local)
     by_hand = choose_threshold(scores, labels, max_risk=0.1)
     assert made.threshold.value == by_hand.value > 5.5
-    assert made.threshold.label == "feedback"
+    assert made.threshold.label == "gateway_feedback"
     assert made.counts.used == 1500
     assert made.before.value == 5.0
     assert load_threshold(run / "threshold.json")[0].value == 5.0
@@ -150,22 +148,6 @@ def test_the_promise_holds_on_decisions_to_come(local, tmp_path):
             broken += below * 0.8 + (1 - below) * 0.03 > 0.1
     assert chosen >= 25
     assert broken <= 6
-
-
-def test_an_export_holds_everything(store):
-    store.append([decision(n, body="said" if n == 1 else None) for n in range(5)])
-    store.add_feedback(Feedback("d000001", quality=2.0, who="Ann", comment="short", at=7.0))
-    assert export(store, "all.jsonl", with_feedback=True) == 5
-    rows = [json.loads(line) for line in Path("all.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert [row["id"] for row in rows] == [f"d{n:06d}" for n in range(5)]
-    assert rows[1]["body"] == "said"
-    assert rows[1]["feedback"][0]["quality"] == 2.0
-    assert rows[-1]["hash"] == store.verify().head
-    assert export(store, "some.parquet", since=decision(1).at, until=decision(4).at, with_feedback=True) == 3
-    table = pq.read_table("some.parquet").to_pylist()
-    assert table == rows[1:4]
-    assert export(store, "plain.parquet") == 5
-    assert "feedback" not in pq.read_schema("plain.parquet").names
 
 
 def test_dates():
