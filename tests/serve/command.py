@@ -54,7 +54,7 @@ class Command:
         """Its events of one name."""
         return [event for event in self.events if event["event"] == name]
 
-    def wait(self, check, seconds=60.0):
+    def wait(self, check, seconds=180.0):
         """Wait until something is true."""
         end = time.monotonic() + seconds
         while not check():
@@ -69,7 +69,7 @@ class Command:
     def end(self, number=signal.SIGTERM):
         """End it, as a supervisor does; gives its exit code."""
         self.process.send_signal(number)
-        code = self.process.wait(60)
+        code = self.process.wait(120)
         self._reading.join(30)
         self.process.stderr.close()
         return code

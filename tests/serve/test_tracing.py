@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -28,6 +29,11 @@ def traced(gateway):
         served = gateway(hooks={"tracing": made}, **settings)
 
         def spans():
+            # The span of a request ends after its reply has gone out.
+            end = time.monotonic() + 10
+            while served.app._inflight:
+                assert time.monotonic() < end
+                time.sleep(0.002)
             found = {}
             for span in kept.get_finished_spans():
                 found.setdefault(span.name, []).append(span)
