@@ -16,7 +16,7 @@ LAYERS = [
     ["store", "bootstrap", "verdicts"],
     ["backends"],
     ["exchanges", "world", "collect", "risk", "attacks"],
-    ["judge"],
+    ["judge", "policy_risk"],
     ["label", "baselines", "peers"],
     ["tune", "report"],
     ["gold", "evaluation", "following", "card", "general"],
