@@ -17,7 +17,7 @@ LAYERS = [
     ["backends"],
     ["exchanges", "world", "collect", "risk", "attacks"],
     ["judge", "policy_risk"],
-    ["label", "baselines", "peers"],
+    ["label", "baselines", "peers", "policy_path"],
     ["tune", "report"],
     ["gold", "evaluation", "following", "card", "general"],
     ["stages", "assistant", "doctor", "judging", "publish"],

@@ -1,4 +1,4 @@
-"""Instructions of the embedded world with drafts of its small Llama, of a stronger model, their scores and their truth."""
+"""Instructions of the embedded world, what its small Llama and a stronger model say, the scores and the truth."""
 
 import json
 import shutil
@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from selfj import pipeline
 from selfj import config as configs
+from selfj import pipeline
 from selfj.backends.base import JudgeInput
 from selfj.exchanges import load_exchanges
 from selfj.judge import load_judge
 from selfj.records import hash_fraction
 from selfj.world import quality
 
-STRONGER = 0.85
+STRONGER = 0.6
 """Share of instructions that the stronger model answers with the reference; else it answers like the small Llama."""
 
 

@@ -103,7 +103,8 @@ class Drafts:
     @property
     def best(self) -> Array:
         """Place of the best draft of each instruction, the first of equals, shape (m,)."""
-        return np.where(np.isnan(self.scores), -1.0, self.scores).argmax(axis=1)
+        places: Array = np.where(np.isnan(self.scores), -1.0, self.scores).argmax(axis=1)
+        return places
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,11 +331,15 @@ def load_policy(path: Path, *, steps: Steps, judge: str) -> tuple[PolicyThreshol
     found = PolicyThreshold.from_json(value)
     if found.judge != judge:
         raise StaleArtefact(
-            f"The thresholds {path} were chosen for judge {found.judge[:12]}, but the judge there is {judge[:12]}. {again}"
+            f"The thresholds {path} were chosen for judge {found.judge[:12]}, but the judge there is {judge[:12]}. "
+            f"{again}"
         )
     if found.digest != steps.digest:
         told = "; ".join(steps.differences(found.steps))
-        raise StaleArtefact(f"The thresholds {path} were chosen for other steps: {told}. {again}")
+        raise StaleArtefact(
+            f"The thresholds {path} were chosen for other steps: {told}. {again} Or give each step a threshold of your "
+            "own, which carries no promise."
+        )
     return found, None
 
 

@@ -6,7 +6,6 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
-from selfj.risk import Threshold
 from selfj.serve.errors import ApiError
 from selfj.serve.http import Reply, Request, event_reply, json_reply
 from selfj.serve.languages import choose
@@ -16,6 +15,7 @@ from selfj.serve.records import DecisionRow, Recorder
 from selfj.serve.replies import Outcome, Trace, as_chunks, declined, header_value, headers, judged_only, verdict
 from selfj.serve.requests import Asked, Route, read_request
 from selfj.serve.streams import Early
+from selfj.serve.thresholds import Held, Promise
 
 
 class Answering:
@@ -36,20 +36,21 @@ class Answering:
         """
         began = time.perf_counter()
         asked = read_request(route, await request.json())
-        threshold = self.policy.thresholds.chosen(asked)
+        early = asked.stream and self._early(asked)
+        held = self.policy.thresholds.chosen(asked, early=early)
         trace = Trace(began)
         language = self._language(request)
-        if asked.stream and self._early(asked):
-            return await self._stream(asked, threshold, request, trace, language)
+        if early:
+            return await self._stream(asked, held, request, trace, language)
         try:
-            outcome = await self.policy.outcome(asked, threshold, request.id, trace)
+            outcome = await self.policy.outcome(asked, held, request.id, trace)
         except ApiError as error:
             await self.record(asked, failed(error), request, trace, language)
             raise
         reply = self._reply(asked, outcome, language)
-        told = verdict(outcome, trace, self.judge, observed=self.observed)
+        told = self._verdict(outcome, trace, held)
         reply["selfj"] = told
-        await self.record(asked, outcome, request, trace, language)
+        await self.record(asked, outcome, request, trace, language, held)
         more = headers(told, outcome.code)
         if asked.stream:
             return event_reply(as_chunks(route, reply, usage=asked.usage), headers=more)
@@ -64,6 +65,17 @@ class Answering:
     def judge(self) -> str:
         """Name of the judge."""
         return self.policy.judge.judge.name
+
+    def _verdict(self, outcome: Outcome, trace: Trace, held: Held) -> dict[str, Any]:
+        promise = self._covering(outcome, held)
+        told = verdict(outcome, trace, self.judge, observed=self.observed)
+        return told | {"promise": None if promise is None else promise.to_dict()}
+
+    def _covering(self, outcome: Outcome, held: Held | None) -> Promise | None:
+        """The promise that is about this reply: about answers, by the steps that it was made for."""
+        promise = None if held is None or self.observed else held.promise
+        covered = promise is not None and outcome.action == "answer" and outcome.step in promise.steps
+        return promise if covered else None
 
     def _early(self, asked: Asked) -> bool:
         # A call of a tool comes in pieces that are of no use before it is known whether they may go out.
@@ -81,15 +93,13 @@ class Answering:
             return judged_only(asked.route, outcome.reply)
         return declined(asked.route, asked.model, self.settings.decline.messages[language], outcome.reply)
 
-    async def _stream(
-        self, asked: Asked, threshold: Threshold | None, request: Request, trace: Trace, language: str
-    ) -> Reply:
-        early = Early(self.policy, asked, threshold, request.id, trace)
+    async def _stream(self, asked: Asked, held: Held, request: Request, trace: Trace, language: str) -> Reply:
+        early = Early(self.policy, asked, held.answer, request.id, trace)
         message = self.settings.decline.messages[language]
 
         async def close(outcome: Outcome) -> dict[str, Any]:
-            await self.record(asked, outcome, request, trace, language)
-            return verdict(outcome, trace, self.judge, observed=self.observed)
+            await self.record(asked, outcome, request, trace, language, held)
+            return self._verdict(outcome, trace, held)
 
         try:
             first = await early.open()
@@ -104,7 +114,9 @@ class Answering:
         more = [(b"x-selfj-decision", b"pending"), (b"x-selfj-judge", header_value(self.judge))]
         return event_reply(parts=parts, headers=more)
 
-    async def record(self, asked: Asked, outcome: Outcome, request: Request, trace: Trace, language: str) -> None:
+    async def record(
+        self, asked: Asked, outcome: Outcome, request: Request, trace: Trace, language: str, held: Held | None = None
+    ) -> None:
         """Record what becomes of a request, and count it.
 
         Raises:
@@ -119,6 +131,8 @@ class Answering:
         self._metrics.reply(
             route=asked.route, action=outcome.action, step=outcome.step, reason=outcome.code, observed=self.observed
         )
+        if outcome.action == "answer":
+            self._metrics.answer(outcome.step, promised=self._covering(outcome, held) is not None)
         self._metrics.took(row.total_ms / 1000, trace.upstream_s, trace.judge_s)
 
     def _row(self, asked: Asked, outcome: Outcome, request: Request, trace: Trace, language: str) -> DecisionRow:

@@ -1,0 +1,77 @@
+"""The path on which a policy's thresholds rise and fall together, learnt on instructions that test no threshold."""
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from selfj.errors import ConfigError
+from selfj.metrics import Array, Flags
+from selfj.policy_risk import Drafts, PolicyThreshold, Steps, choose_policy, outcome
+
+SHARE = 0.25
+"""Of the calibration instructions, on which the path is laid out."""
+OFF = 10.0
+"""Added to a number from 0 to 9, a threshold that no score reaches: the step then lets nothing through."""
+_RESAMPLE = (0.0, 0.5, 1.0, 1.5, 2.0, OFF)
+"""The best of several has the better score by its choice alone, so it is held to no less than the first answer."""
+_ESCALATE = (0.0, 0.5, 1.0, 2.0, -0.5, -1.0, -2.0, -3.0, -5.0, -9.0, OFF)
+_NUMBERS = 40
+"""Places on a path at which it is looked at."""
+
+
+def lay_out(drafts: Drafts, steps: Steps, *, max_risk: float) -> dict[str, float]:
+    """Choose what is added to the number for each step: what answers most where the risk seen is within the target.
+
+    Nothing is promised here, so the risk that was seen is good enough. The nearest to 0 is taken among equals.
+
+    Args:
+        drafts: Of instructions that take no part in the test.
+        steps: What the gateway will do.
+        max_risk: The target, in (0, 1).
+    """
+    grids = {"answer": (0.0,), "resample": _RESAMPLE, "escalate": _ESCALATE}
+    known = drafts.scores[~np.isnan(drafts.scores)]
+    numbers = np.quantile(known, np.linspace(0, 1, _NUMBERS)) if len(known) else np.zeros(0)
+    best, most = dict.fromkeys(steps.names, 0.0), -1
+    for shifts in product(*(grids[name] for name in steps.names)):
+        offsets = dict(zip(steps.names, shifts, strict=True))
+        answered = _most_answered(drafts, steps, offsets, numbers, max_risk)
+        size = sum(map(abs, shifts))
+        if answered > most or (answered == most and size < sum(map(abs, best.values()))):
+            best, most = offsets, answered
+    return best
+
+
+def calibrate_policy(drafts: Drafts, steps: Steps, chances: Array, *, max_risk: float, **more: Any) -> PolicyThreshold:
+    """Lay out a path on some instructions and choose the thresholds on the others.
+
+    Args:
+        drafts: Of m independent instructions.
+        steps: What the gateway will do.
+        chances: A number in [0, 1) for each instruction that depends on nothing else, such as a hash, shape (m,). Those
+            below `SHARE` lay out the path; where there is one step alone there is nothing to lay out.
+        max_risk: Largest share of failures among all that is let through, in (0, 1).
+        more: As for `choose_policy`.
+
+    Raises:
+        Infeasible: No thresholds on the path meet the target.
+        ConfigError: An argument is out of range.
+    """
+    if chances.shape != (len(drafts.scores),):
+        raise ConfigError(f"expected a chance for each of {len(drafts.scores)} instructions, got {chances.shape}.")
+    if len(steps.names) == 1:
+        return choose_policy(drafts, steps, max_risk=max_risk, **more)
+    apart: Flags = chances < SHARE
+    offsets = lay_out(drafts.some(apart), steps, max_risk=max_risk)
+    return choose_policy(drafts.some(~apart), steps, max_risk=max_risk, offsets=offsets, **more)
+
+
+def _most_answered(drafts: Drafts, steps: Steps, offsets: dict[str, float], numbers: Array, max_risk: float) -> int:
+    most = 0
+    for number in numbers:
+        values = {name: number + shift for name, shift in offsets.items()}
+        k, answered = outcome(drafts, values, unscored=steps.unscored).counts()
+        if k <= max_risk * answered:
+            most = max(most, answered)
+    return most
