@@ -96,8 +96,8 @@ class Drafts:
             if ((known < 0) | (known > 9)).any():
                 raise ConfigError("scores must lie in [0, 9]; found values outside.")
 
-    def some(self, rows: Array) -> "Drafts":
-        """Those of some instructions, by their places."""
+    def some(self, rows: Array | Flags) -> "Drafts":
+        """Those of some instructions, by their places or by flags."""
         return Drafts(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     @property

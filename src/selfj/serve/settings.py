@@ -70,7 +70,7 @@ class Escalate(Settings):
     upstream: Upstream
     model: str
     threshold: float | str | None = None
-    """As in `resample`; None takes that of `policy`, else the run's, whose promise is not about this model's answers."""
+    """As in `resample`; None takes that of `policy`, else the run's, whose promise is not about this model."""
 
 
 class Decline(Settings):

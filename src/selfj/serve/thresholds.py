@@ -126,7 +126,7 @@ class Thresholds:
         return self._for_model(self.held, asked, self._in_force)
 
     def _promised(self, asked: Asked, max_risk: float) -> Held:
-        known = [_risk(promise) for promise in (*self._policies, *self._promises)]
+        known = [policy.max_risk for policy in self._policies] + [promise.max_risk for promise in self._promises]
         if not any(risk <= max_risk for risk in known):
             least = f"the least here is {min(known):g}" if known else "there is none here"
             raise invalid(f"No promise keeps the risk at or below {max_risk:g}; {least}.", param="selfj.max_risk")
