@@ -325,11 +325,17 @@ def first_answer(row: DecisionRow) -> bool:
 def _promised(row: DecisionRow, threshold: float, policy: Mapping[str, float] | None) -> bool:
     """Whether the promise is about this decision: a first answer, or that of a policy's step, that reached it."""
     if policy is not None:
-        limit = policy.get(row.step)
-        held = limit is not None and row.threshold == limit
-        return held and row.action == "answer" and row.score is not None and row.score >= limit
+        return let_through(row, policy)
     reached = row.score is not None and row.score >= threshold
     return first_answer(row) and row.action == "answer" and row.threshold == threshold and reached
+
+
+def let_through(row: DecisionRow, policy: Mapping[str, float]) -> bool:
+    """Whether a decision is an answer that a step of a policy let through, by its thresholds."""
+    limit = policy.get(row.step)
+    if limit is None or row.score is None or row.threshold != limit:
+        return False
+    return row.action == "answer" and row.score >= limit
 
 
 def drift_metrics(drift: Drift) -> str:
