@@ -1,5 +1,6 @@
 """The path on which a policy's thresholds rise and fall together, learnt on instructions that test no threshold."""
 
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -7,7 +8,8 @@ import numpy as np
 
 from selfj.errors import ConfigError
 from selfj.metrics import Array, Flags
-from selfj.policy_risk import Drafts, PolicyThreshold, Steps, choose_policy, outcome
+from selfj.policy_risk import Drafts, PolicyThreshold, Steps, choose_policy
+from selfj.risk import answers
 
 SHARE = 0.25
 """Of the calibration instructions, on which the path is laid out."""
@@ -32,14 +34,18 @@ def lay_out(drafts: Drafts, steps: Steps, *, max_risk: float) -> dict[str, float
     """
     grids = {"answer": (0.0,), "resample": _RESAMPLE, "escalate": _ESCALATE}
     known = drafts.scores[~np.isnan(drafts.scores)]
-    numbers = np.quantile(known, np.linspace(0, 1, _NUMBERS)) if len(known) else np.zeros(0)
+    if not len(known):
+        return dict.fromkeys(steps.names, 0.0)
+    numbers = np.quantile(known, np.linspace(0, 1, _NUMBERS))
+    passes = _passes(drafts, steps, {name: grids[name] for name in steps.names}, numbers)
     best, most = dict.fromkeys(steps.names, 0.0), -1
     for shifts in product(*(grids[name] for name in steps.names)):
         offsets = dict(zip(steps.names, shifts, strict=True))
-        answered = _most_answered(drafts, steps, offsets, numbers, max_risk)
-        size = sum(map(abs, shifts))
-        if answered > most or (answered == most and size < sum(map(abs, best.values()))):
-            best, most = offsets, answered
+        k, answered = counts_along([passes[name, shift] for name, shift in offsets.items()])
+        within = answered[k <= max_risk * answered]
+        found, size = int(within.max(initial=0)), sum(map(abs, shifts))
+        if found > most or (found == most and size < sum(map(abs, best.values()))):
+            best, most = offsets, found
     return best
 
 
@@ -67,11 +73,30 @@ def calibrate_policy(drafts: Drafts, steps: Steps, chances: Array, *, max_risk: 
     return choose_policy(drafts.some(~apart), steps, max_risk=max_risk, offsets=offsets, **more)
 
 
-def _most_answered(drafts: Drafts, steps: Steps, offsets: dict[str, float], numbers: Array, max_risk: float) -> int:
-    most = 0
-    for number in numbers:
-        values = {name: number + shift for name, shift in offsets.items()}
-        k, answered = outcome(drafts, values, unscored=steps.unscored).counts()
-        if k <= max_risk * answered:
-            most = max(most, answered)
-    return most
+def counts_along(passes: Sequence[tuple[Flags, Flags]]) -> tuple[Array, Array]:
+    """Failures and answers at each number, shape (numbers,); as `selfj.policy_risk.outcome` counts them.
+
+    Args:
+        passes: For each step in order, which instructions reach its threshold at each number, shape (numbers, m), and
+            whether what it would let through is a failure, shape (m,).
+    """
+    first, _ = passes[0]
+    waiting = np.ones_like(first)
+    k = answered = np.zeros(len(first), dtype=np.float64)
+    for reached, failures in passes:
+        let = reached & waiting
+        waiting = waiting & ~reached
+        k = k + (let & failures).sum(axis=1)
+        answered = answered + let.sum(axis=1)
+    return k, answered
+
+
+def _passes(
+    drafts: Drafts, steps: Steps, grids: Mapping[str, Sequence[float]], numbers: Array
+) -> dict[tuple[str, float], tuple[Flags, Flags]]:
+    found = {}
+    for name, (scores, failures) in drafts.by_step(steps.unscored).items():
+        for shift in grids.get(name, ()):
+            reached = np.array([answers(scores, number + shift) for number in numbers])
+            found[name, shift] = reached, failures
+    return found

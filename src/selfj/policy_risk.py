@@ -106,6 +106,27 @@ class Drafts:
         places: Array = np.where(np.isnan(self.scores), -1.0, self.scores).argmax(axis=1)
         return places
 
+    def by_step(self, unscored: str = "decline") -> dict[str, tuple[Array, Flags]]:
+        """What each step would let through: its scores, NaN for never, and whether it is a failure, shape (m,) each.
+
+        Args:
+            unscored: See `Steps`.
+        """
+        rows, best = np.arange(len(self.scores)), self.best
+        first = self.scores[:, 0]
+        gone = np.isnan(first)
+        shut_last = gone & (unscored != "escalate")
+        columns = (
+            (first, self.failures[:, 0]),
+            # Without a score of the first answer nothing is drawn again.
+            (np.where(gone, math.nan, self.scores[rows, best]), self.failures[rows, best]),
+            (np.where(shut_last, math.nan, self.other_scores), self.other_failures),
+        )
+        return {
+            name: (np.where(self.shut, math.nan, scores), failures)
+            for name, (scores, failures) in zip(STEPS, columns, strict=True)
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -142,21 +163,9 @@ def outcome(drafts: Drafts, values: Mapping[str, float], *, unscored: str = "dec
         unscored: See `Steps`.
     """
     m = len(drafts.scores)
-    rows, best = np.arange(m), drafts.best
-    first = drafts.scores[:, 0]
-    scored = ~np.isnan(first)
-    again = scored if unscored != "escalate" else np.ones(m, dtype=bool)
-    passing = [
-        (answers(first, values["answer"]), drafts.failures[:, 0]),
-        (
-            scored & answers(drafts.scores[rows, best], values.get("resample", math.inf)),
-            drafts.failures[rows, best],
-        ),
-        (again & answers(drafts.other_scores, values.get("escalate", math.inf)), drafts.other_failures),
-    ]
     step, failed = np.full(m, NONE), np.zeros(m, dtype=bool)
-    for place, (passes, failures) in enumerate(passing, start=ANSWER):
-        let = passes & (step == NONE) & ~drafts.shut
+    for place, (name, (scores, failures)) in enumerate(drafts.by_step(unscored).items(), start=ANSWER):
+        let = answers(scores, values.get(name, math.inf)) & (step == NONE)
         step[let], failed[let] = place, failures[let]
     return Outcome(step, failed)
 
@@ -345,17 +354,9 @@ def load_policy(path: Path, *, steps: Steps, judge: str) -> tuple[PolicyThreshol
 
 def _reached(drafts: Drafts, shifts: Mapping[str, float], unscored: str) -> Array:
     """Highest number on the path at which each instruction gets an answer, shape (m,); NaN for never."""
-    rows = np.arange(len(drafts.scores))
-    first = drafts.scores[:, 0]
-    gone = np.isnan(first)
-    columns = [first - shifts["answer"]]
-    if "resample" in shifts:
-        columns.append(np.where(gone, np.nan, drafts.scores[rows, drafts.best] - shifts["resample"]))
-    if "escalate" in shifts:
-        closed = gone & (unscored != "escalate")
-        columns.append(np.where(closed, np.nan, drafts.other_scores - shifts["escalate"]))
-    highest = np.fmax.reduce(columns)
-    return np.where(drafts.shut, np.nan, highest)
+    scores = drafts.by_step(unscored)
+    highest: Array = np.fmax.reduce([scores[name][0] - shift for name, shift in shifts.items()])
+    return highest
 
 
 def _is_number(value: object) -> bool:

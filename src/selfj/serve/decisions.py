@@ -66,7 +66,9 @@ class Decisions:
             "usage": {"input_tokens": 0, "output_tokens": 0},
         }
         if score.label_mass is not None:
-            entry = {"label_mass": score.label_mass, "argmax_is_label": score.label_mass >= 0.5}
+            # Known for certain only where no other token can have more than the likeliest level.
+            surely = max(levels) * score.label_mass >= 1 - score.label_mass
+            entry = {"label_mass": score.label_mass, "argmax_is_label": surely}
             told["diagnostics"] = dict.fromkeys(questions, entry)
         return json_reply(told, headers=self._headers())
 
