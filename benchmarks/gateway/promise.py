@@ -203,7 +203,7 @@ async def _ask(app: Gateway, free: asyncio.Semaphore, instruction: str) -> tuple
 
 def measure(*, quick: bool, keep: Path | None = None) -> list[Figure]:
     """All figures; a few minutes, most of them for the judge and the population."""
-    draws, instructions = (40, 600) if quick else (200, 1500)
+    draws, instructions = (40, 600) if quick else (200, 1000)
     with tempfile.TemporaryDirectory(prefix="selfj-promise-") as temporary:
         folder = keep or Path(temporary)
         began = time.monotonic()

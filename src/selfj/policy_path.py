@@ -5,6 +5,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+from scipy.stats import binom
 
 from selfj.errors import ConfigError
 from selfj.metrics import Array, Flags
@@ -22,15 +23,17 @@ _NUMBERS = 40
 """Places on a path at which it is looked at."""
 
 
-def lay_out(drafts: Drafts, steps: Steps, *, max_risk: float) -> dict[str, float]:
-    """Choose what is added to the number for each step: what answers most where the risk seen is within the target.
+def lay_out(drafts: Drafts, steps: Steps, *, max_risk: float, confidence: float = 0.95) -> dict[str, float]:
+    """Choose what is added to the number for each step: what answers most where the test could be passed.
 
-    Nothing is promised here, so the risk that was seen is good enough. The nearest to 0 is taken among equals.
+    That is where as many times the failures and answers seen here as the other instructions are more would pass an
+    exact binomial test. Nothing is promised here. The nearest to 0 is taken among equals.
 
     Args:
         drafts: Of instructions that take no part in the test.
         steps: What the gateway will do.
         max_risk: The target, in (0, 1).
+        confidence: Of the promise, in (0, 1).
     """
     grids = {"answer": (0.0,), "resample": _RESAMPLE, "escalate": _ESCALATE}
     known = drafts.scores[~np.isnan(drafts.scores)]
@@ -38,18 +41,21 @@ def lay_out(drafts: Drafts, steps: Steps, *, max_risk: float) -> dict[str, float
         return dict.fromkeys(steps.names, 0.0)
     numbers = np.quantile(known, np.linspace(0, 1, _NUMBERS))
     passes = _passes(drafts, steps, {name: grids[name] for name in steps.names}, numbers)
+    times = (1 - SHARE) / SHARE
     best, most = dict.fromkeys(steps.names, 0.0), -1
     for shifts in product(*(grids[name] for name in steps.names)):
         offsets = dict(zip(steps.names, shifts, strict=True))
         k, answered = counts_along([passes[name, shift] for name, shift in offsets.items()])
-        within = answered[k <= max_risk * answered]
+        within = answered[binom.cdf(times * k, times * answered, max_risk) <= 1 - confidence]
         found, size = int(within.max(initial=0)), sum(map(abs, shifts))
         if found > most or (found == most and size < sum(map(abs, best.values()))):
             best, most = offsets, found
     return best
 
 
-def calibrate_policy(drafts: Drafts, steps: Steps, chances: Array, *, max_risk: float, **more: Any) -> PolicyThreshold:
+def calibrate_policy(
+    drafts: Drafts, steps: Steps, chances: Array, *, max_risk: float, confidence: float = 0.95, **more: Any
+) -> PolicyThreshold:
     """Lay out a path on some instructions and choose the thresholds on the others.
 
     Args:
@@ -58,6 +64,7 @@ def calibrate_policy(drafts: Drafts, steps: Steps, chances: Array, *, max_risk: 
         chances: A number in [0, 1) for each instruction that depends on nothing else, such as a hash, shape (m,). Those
             below `SHARE` lay out the path; where there is one step alone there is nothing to lay out.
         max_risk: Largest share of failures among all that is let through, in (0, 1).
+        confidence: Share of calibration sets for which the promise holds, in (0, 1).
         more: As for `choose_policy`.
 
     Raises:
@@ -67,10 +74,10 @@ def calibrate_policy(drafts: Drafts, steps: Steps, chances: Array, *, max_risk: 
     if chances.shape != (len(drafts.scores),):
         raise ConfigError(f"expected a chance for each of {len(drafts.scores)} instructions, got {chances.shape}.")
     if len(steps.names) == 1:
-        return choose_policy(drafts, steps, max_risk=max_risk, **more)
+        return choose_policy(drafts, steps, max_risk=max_risk, confidence=confidence, **more)
     apart: Flags = chances < SHARE
-    offsets = lay_out(drafts.some(apart), steps, max_risk=max_risk)
-    return choose_policy(drafts.some(~apart), steps, max_risk=max_risk, offsets=offsets, **more)
+    offsets = lay_out(drafts.some(apart), steps, max_risk=max_risk, confidence=confidence)
+    return choose_policy(drafts.some(~apart), steps, max_risk=max_risk, confidence=confidence, offsets=offsets, **more)
 
 
 def counts_along(passes: Sequence[tuple[Flags, Flags]]) -> tuple[Array, Array]:

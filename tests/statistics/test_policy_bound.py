@@ -27,7 +27,7 @@ def world(kind, target, seed=0):
     elif kind == "useless other":
         # A good judge of the first model, and one that knows nothing of the other, which fails often.
         hard = rng.random(POPULATION)
-        failures = rng.random(shape) < hard[:, None]
+        failures = rng.random(shape) < hard[:, None] ** 2
         scores = np.clip(9 * (1 - hard[:, None]) + rng.normal(0, 1.5, shape), 0, 9)
         other, other_failures = rng.uniform(6, 9, POPULATION), exactly(rng, POPULATION, 3 * target)
     elif kind == "drafts hide":
@@ -104,32 +104,11 @@ def test_the_threshold_of_first_answers_does_not_hold_for_the_policy():
 
 
 def test_the_steps_buy_answers():
-    made = world("informative", 0.2)
+    made = world("drafts hide", 0.2)
     _, together = deployments(made, whole(0.2, 0.95), 600, 0.2, draws=60)
     alone = Steps(1, None, None, None, "decline")
     first = Drafts(made.scores[:, :1], made.failures[:, :1], made.other_scores, made.other_failures, made.shut)
     _, single = deployments(
         first, lambda drafts, _: choose_policy(drafts, alone, max_risk=0.2).values, 600, 0.2, draws=60
     )
-    assert together.mean() > single.mean() + 0.1
-
-
-def test_a_path_laid_out_where_it_is_tested_would_break_it():
-    """Why some instructions are set apart: the best of many paths on one set is mostly luck."""
-    made, target = world("useless", 0.2), 0.2
-    grids = [(a, b) for a in np.linspace(-9, 9, 9) for b in np.linspace(-9, 9, 9)]
-
-    def choose(drafts, chances):
-        found = []
-        for again, other in grids:
-            offsets = {"resample": again, "escalate": other}
-            try:
-                found.append(choose_policy(drafts, STEPS, max_risk=target, offsets=offsets))
-            except Infeasible:
-                continue
-        if not found:
-            raise Infeasible("none")
-        return max(found, key=lambda policy: policy.coverage).values
-
-    risks, _ = deployments(made, choose, 200, target, draws=40)
-    assert np.sum(risks > target) > most(40, 0.05)
+    assert together.mean() > single.mean() + 0.4
