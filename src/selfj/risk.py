@@ -5,7 +5,7 @@ Arithmetic only. `docs/design/risk.md` has the reasoning behind the bound.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -177,20 +177,15 @@ def choose_threshold(
     scores, labels = np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=np.float64)
     _check(scores, labels, max_risk, confidence)
     failure = labels < min_quality
-    candidates = _candidates(scores, max_risk, confidence)
-    accepted: float | None = None
-    carried = 0.0
-    for value, weight in candidates:
+
+    def outcome(value: float) -> tuple[int, int]:
         answered = answers(scores, value)
-        p_value = float(stats.binom.cdf(failure[answered].sum(), answered.sum(), max_risk))
-        budget = weight * (1 - confidence) + carried
-        carried = budget if p_value <= budget else 0.0
-        if carried and (accepted is None or value < accepted):
-            accepted = value
+        return int(failure[answered].sum()), int(answered.sum())
+
+    accepted = lowest_accepted(scores, outcome, max_risk=max_risk, confidence=confidence)
     if accepted is None:
         raise Infeasible(_infeasible(scores, failure, max_risk, confidence))
-    answered = answers(scores, accepted)
-    k, n = int(failure[answered].sum()), int(answered.sum())
+    k, n = outcome(accepted)
     return Threshold(
         value=accepted,
         max_risk=max_risk,
@@ -205,6 +200,32 @@ def choose_threshold(
         judge=judge,
         data=data,
     )
+
+
+def lowest_accepted(
+    reached: Array, outcome: Callable[[float], tuple[int, int]], *, max_risk: float, confidence: float
+) -> float | None:
+    """Walk down candidate thresholds and find the lowest whose risk is at most `max_risk`, with confidence.
+
+    Args:
+        reached: Highest threshold at which each exchange is answered, shape (n,), NaN for never. Candidates are laid
+            out by these alone.
+        outcome: Failures and answers at a threshold, among independent exchanges whose answering depends on no label.
+        max_risk: In (0, 1).
+        confidence: In (0, 1).
+
+    Returns:
+        The threshold; None where none is accepted.
+    """
+    accepted: float | None = None
+    carried = 0.0
+    for value, weight in _candidates(reached, max_risk, confidence):
+        failures, answered = outcome(value)
+        budget = weight * (1 - confidence) + carried
+        carried = budget if float(stats.binom.cdf(failures, answered, max_risk)) <= budget else 0.0
+        if carried and (accepted is None or value < accepted):
+            accepted = value
+    return accepted
 
 
 def upper_bound(failures: int, answered: int, confidence: float) -> float:

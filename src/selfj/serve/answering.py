@@ -6,7 +6,6 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
-from selfj.risk import Threshold
 from selfj.serve.errors import ApiError
 from selfj.serve.hangup import HungUp
 from selfj.serve.http import Reply, Request, event_reply, hung_up, json_reply
@@ -17,6 +16,7 @@ from selfj.serve.records import DecisionRow, Recorder
 from selfj.serve.replies import Outcome, Trace, as_chunks, declined, header_value, headers, judged_only, verdict
 from selfj.serve.requests import Asked, Route, read_request
 from selfj.serve.streams import Early
+from selfj.serve.thresholds import Held, Promise
 from selfj.serve.tracing import NOTHING, Tracing, put_asked, put_reply
 
 
@@ -48,14 +48,15 @@ class Answering:
         began = time.perf_counter()
         asked = read_request(route, await request.json())
         put_asked(self._tracing.current(), asked)
-        threshold = self.policy.thresholds.chosen(asked)
+        early = asked.stream and self._early(asked)
+        held = self.policy.thresholds.chosen(asked, early=early)
         trace = Trace(began)
         language = self._language(request)
-        if asked.stream and self._early(asked):
-            return await self._stream(asked, threshold, request, trace, language)
+        if early:
+            return await self._stream(asked, held, request, trace, language)
         try:
             async with request.caller:
-                outcome = await self.policy.outcome(asked, threshold, request.id, trace)
+                outcome = await self.policy.outcome(asked, held, request.id, trace)
         except HungUp:
             await self.record(asked, abandoned(), request, trace, language)
             raise hung_up() from None
@@ -63,9 +64,9 @@ class Answering:
             await self.record(asked, failed(error), request, trace, language)
             raise
         reply = self._reply(asked, outcome, language)
-        told = verdict(outcome, trace, self.judge, observed=self.observed)
+        told = self._verdict(outcome, trace, held)
         reply["selfj"] = told
-        await self.record(asked, outcome, request, trace, language)
+        await self.record(asked, outcome, request, trace, language, held)
         more = headers(told, outcome.code)
         if asked.stream:
             return event_reply(as_chunks(route, reply, usage=asked.usage), headers=more)
@@ -80,6 +81,17 @@ class Answering:
     def judge(self) -> str:
         """Name of the judge."""
         return self.policy.judge.judge.name
+
+    def _verdict(self, outcome: Outcome, trace: Trace, held: Held) -> dict[str, Any]:
+        promise = self._covering(outcome, held)
+        told = verdict(outcome, trace, self.judge, observed=self.observed)
+        return told | {"promise": None if promise is None else promise.to_dict()}
+
+    def _covering(self, outcome: Outcome, held: Held | None) -> Promise | None:
+        """The promise that is about this reply: about answers, by the steps that it was made for."""
+        promise = None if held is None or self.observed else held.promise
+        covered = promise is not None and outcome.action == "answer" and outcome.step in promise.steps
+        return promise if covered else None
 
     def _early(self, asked: Asked) -> bool:
         # A call of a tool comes in pieces that are of no use before it is known whether they may go out.
@@ -97,15 +109,13 @@ class Answering:
             return judged_only(asked.route, outcome.reply)
         return declined(asked.route, asked.model, self.settings.decline.messages[language], outcome.reply)
 
-    async def _stream(
-        self, asked: Asked, threshold: Threshold | None, request: Request, trace: Trace, language: str
-    ) -> Reply:
-        early = Early(self.policy, asked, threshold, request, trace)
+    async def _stream(self, asked: Asked, held: Held, request: Request, trace: Trace, language: str) -> Reply:
+        early = Early(self.policy, asked, held.answer, request, trace)
         message = self.settings.decline.messages[language]
 
         async def close(outcome: Outcome) -> dict[str, Any]:
-            await self.record(asked, outcome, request, trace, language)
-            return verdict(outcome, trace, self.judge, observed=self.observed)
+            await self.record(asked, outcome, request, trace, language, held)
+            return self._verdict(outcome, trace, held)
 
         try:
             async with request.caller:
@@ -124,7 +134,9 @@ class Answering:
         more = [(b"x-selfj-decision", b"pending"), (b"x-selfj-judge", header_value(self.judge))]
         return event_reply(parts=parts, headers=more)
 
-    async def record(self, asked: Asked, outcome: Outcome, request: Request, trace: Trace, language: str) -> None:
+    async def record(
+        self, asked: Asked, outcome: Outcome, request: Request, trace: Trace, language: str, held: Held | None = None
+    ) -> None:
         """Record what becomes of a request, and count it.
 
         Raises:
@@ -141,6 +153,8 @@ class Answering:
         self._metrics.reply(
             route=asked.route, action=outcome.action, step=outcome.step, reason=outcome.code, observed=self.observed
         )
+        if outcome.action == "answer":
+            self._metrics.answer(outcome.step, promised=self._covering(outcome, held) is not None)
         self._metrics.took(row.total_ms / 1000, trace.upstream_s, trace.judge_s)
 
     def _put(self, row: DecisionRow, outcome: Outcome) -> None:

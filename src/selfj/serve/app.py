@@ -75,6 +75,7 @@ class Gateway:
         self._judge = JudgeQueue(judge, settings.judge, tracing)
         self._keys = Keys.load(settings.keys) if settings.keys else None
         thresholds = Thresholds(settings, judge.digest)
+        self.metrics.covers(thresholds.covered)
         policy = Policy(settings, self._upstream, self._escalation, self._judge, thresholds)
         self._answering = Answering(policy, recorder, self.metrics, judge.digest, tracing)
         quality = thresholds.default.min_quality if thresholds.default else 5.0

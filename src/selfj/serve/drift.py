@@ -5,7 +5,7 @@ ever reaches 1/alpha is at most alpha, whenever one looks or stops (Ville 1939).
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -240,6 +240,7 @@ class DriftMonitor:
         min_quality: float = 5.0,
         calibration: Array | Sequence[float] = (),
         alpha: float = ALPHA,
+        policy: Mapping[str, float] | None = None,
     ) -> None:
         """Follow a store from its beginning.
 
@@ -250,6 +251,7 @@ class DriftMonitor:
             min_quality: A verdict below this is a failure, in [0, 9].
             calibration: Scores in [0, 9] on which the threshold was chosen.
             alpha: Most chance of ever raising a false alarm, for each of the two tests, in (0, 1).
+            policy: Threshold of each step by its name, where the promise is about all that they let through.
 
         Raises:
             ConfigError: A value is out of range.
@@ -262,7 +264,9 @@ class DriftMonitor:
         self._score_bet = ScoreBet(np.asarray(calibration, dtype=np.float64))
         self._risk, self._scores = Path(alpha), Path(alpha)
         self._failures = 0
-        self._later = False
+        self._policy = None if policy is None else dict(policy)
+        # Where a policy decides, first answers that were not good enough leave no row of their own.
+        self._later = policy is not None and len(policy) > 1
         self._verdict = self._position = 0
         self._judged: set[str] = set()
         self._scored: set[str] = set()
@@ -300,7 +304,7 @@ class DriftMonitor:
         for verdict in new:
             self._verdict = verdict.id
             stored = rows.get(verdict.decision_id)
-            if stored is None or not _promised(stored.row, self._threshold):
+            if stored is None or not _promised(stored.row, self._threshold, self._policy):
                 continue
             key = stored.row.instruction_digest or stored.row.id
             if key in self._judged:
@@ -320,10 +324,20 @@ def first_answer(row: DecisionRow) -> bool:
     return row.action in ("answer", "decline") and row.step in ("answer", "decline") and row.attempts <= 1
 
 
-def _promised(row: DecisionRow, threshold: float) -> bool:
-    """Whether the promise is about this decision: a first answer whose score reached the threshold."""
+def _promised(row: DecisionRow, threshold: float, policy: Mapping[str, float] | None) -> bool:
+    """Whether the promise is about this decision: a first answer, or that of a policy's step, that reached it."""
+    if policy is not None:
+        return let_through(row, policy)
     reached = row.score is not None and row.score >= threshold
     return first_answer(row) and row.action == "answer" and row.threshold == threshold and reached
+
+
+def let_through(row: DecisionRow, policy: Mapping[str, float]) -> bool:
+    """Whether a decision is an answer that a step of a policy let through, by its thresholds."""
+    limit = policy.get(row.step)
+    if limit is None or row.score is None or row.threshold != limit:
+        return False
+    return row.action == "answer" and row.score >= limit
 
 
 def drift_metrics(drift: Drift) -> str:

@@ -32,6 +32,12 @@ class Metrics:
         self._registry = CollectorRegistry()
         names = ["route", "action", "step", "reason", "observed"]
         self._replies = Counter("selfj_replies", "Replies by what was decided.", names, registry=self._registry)
+        told = "Answers by step, and whether the promise is about them."
+        self._answers = Counter("selfj_answers", told, ["step", "promised"], registry=self._registry)
+        told = "1 where a promise covers the answers of a step."
+        self._covers = Gauge(
+            "selfj_promise_covers", told, ["step"], registry=self._registry, multiprocess_mode="livemax"
+        )
         self._status = Counter("selfj_http", "Replies by status.", ["route", "status"], registry=self._registry)
         self._times = Histogram(
             "selfj_seconds", "Seconds that a reply took, by part.", ["part"], buckets=_BUCKETS, registry=self._registry
@@ -70,6 +76,15 @@ class Metrics:
     def reply(self, *, route: str, action: str, step: str, reason: str, observed: bool) -> None:
         """Count a decision."""
         self._replies.labels(route, action, step, reason, str(observed).lower()).inc()
+
+    def answer(self, step: str, *, promised: bool) -> None:
+        """Count an answer that was let through."""
+        self._answers.labels(step, str(promised).lower()).inc()
+
+    def covers(self, steps: dict[str, bool]) -> None:
+        """Say which steps a promise covers."""
+        for step, covered in steps.items():
+            self._covers.labels(step).set(covered)
 
     def took(self, total_s: float, upstream_s: float, judge_s: float) -> None:
         """Count seconds."""

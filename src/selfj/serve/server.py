@@ -15,6 +15,7 @@ from selfj import config as configs
 from selfj.backends.base import JudgeInput
 from selfj.errors import ConfigError
 from selfj.judge import Judge, load_judge
+from selfj.policy_risk import load_policy
 from selfj.serve import tracing
 from selfj.serve.app import Gateway, create_app
 from selfj.serve.http import ExtraRoute
@@ -24,11 +25,12 @@ from selfj.serve.page import Page
 from selfj.serve.protocol import protocol
 from selfj.serve.recorder import StoreRecorder
 from selfj.serve.records import DecisionRow, Recorder
-from selfj.serve.run import load_served_run
+from selfj.serve.run import ServedRun, load_served_run, with_policy
 from selfj.serve.secrets import secret
 from selfj.serve.settings import ServeSettings
 from selfj.serve.shared import Shared
 from selfj.serve.store import Store
+from selfj.serve.thresholds import policy_file, steps_of
 
 _BACKLOG = 1024
 _PROBE = JudgeInput("What is 2 + 2?", "4")
@@ -174,7 +176,7 @@ def serve_kept(
     """
     with Store(store_address(settings)) as store:
         recorder = StoreRecorder(store, keep_bodies=settings.keep_bodies)
-        page = Page(store, load_served_run(settings.run))
+        page = Page(store, _served_run(settings, judge))
         metrics = Metrics(shared)
         recorder.counted = metrics.watch_store(lambda: recorder.waiting)
         serve(
@@ -189,6 +191,15 @@ def serve_kept(
             listening=listening,
             shared=shared,
         )
+
+
+def _served_run(settings: ServeSettings, judge: Judge) -> ServedRun:
+    """What the page and the alarm are told of: the policy where one decides, else the run's threshold."""
+    run, path = load_served_run(settings.run), policy_file(settings)
+    if path is None:
+        return run
+    found, _ = load_policy(path, steps=steps_of(settings), judge=judge.digest)
+    return with_policy(run, found)
 
 
 def store_address(settings: ServeSettings) -> str:

@@ -58,9 +58,9 @@ class Resample(Settings):
 
     n: int = Field(3, ge=2, le=16)
     """Answers to choose from, the first among them."""
-    threshold: float | str
+    threshold: float | str | None = None
     """Lowest score of the best of `n` that is answered: a `threshold.json` calibrated on such answers, or the
-    operator's own number in [0, 9], which carries no promise."""
+    operator's own number in [0, 9], which carries no promise. None needs thresholds of all steps, see `policy`."""
     temperature: float | None = Field(None, ge=0)
     """Of the further answers; None keeps the request's. At 0 they would all be the first again."""
 
@@ -71,7 +71,7 @@ class Escalate(Settings):
     upstream: Upstream
     model: str
     threshold: float | str | None = None
-    """As in `resample`; None takes the run's threshold, whose promise was not calibrated on this model's answers."""
+    """As in `resample`; None takes that of `policy`, else the run's, whose promise is not about this model."""
 
 
 class Decline(Settings):
@@ -169,6 +169,9 @@ class ServeSettings(Settings):
     """Where the judge gives no score."""
     threshold: float | str | None = None
     """Instead of the run's own: another `threshold.json` of the same judge, or the operator's own number."""
+    policy: str | None = None
+    """Thresholds of all steps with one promise, as `selfj calibrate RUN --policy` writes them. Unless a step has a
+    threshold of its own, `threshold.policy.json` in the run's folder is taken where it is there."""
     resample: Resample | None = None
     escalate: Escalate | None = None
     gate: Gate | None = None
@@ -196,6 +199,9 @@ class ServeSettings(Settings):
     def _whole(self) -> "ServeSettings":
         if self.on_failure == "escalate" and self.escalate is None:
             raise ValueError("on_failure is escalate, and escalate is not set; name its upstream and model")
+        own = [self.threshold, *(step.threshold for step in (self.resample, self.escalate) if step is not None)]
+        if self.policy is not None and any(value is not None for value in own):
+            raise ValueError("policy has the thresholds of all steps; leave out those of single steps, or policy")
         if not (self.keys or self.allow_open or _is_loopback(self.host)):
             raise ValueError(f"host {self.host!r} is open to others; set keys, or allow_open=true to let anyone in")
         return self

@@ -1,12 +1,14 @@
 """A new threshold from feedback: the same as by hand, with the promise kept, and in words what cannot be known."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from selfj.errors import ArtefactError, Infeasible
+from selfj.policy_risk import FILE, PolicyThreshold, Steps
 from selfj.risk import choose_threshold, load_threshold
 from selfj.serve.export import parse_date
 from selfj.serve.feedback import Feedback
@@ -130,6 +132,38 @@ def test_what_is_not_used_is_counted(local, run):
         recalibrate(run, local)
     with pytest.raises(ArtefactError, match="both a score by the judge"), Store("empty.sqlite") as empty:
         recalibrate(run, empty)
+
+
+def test_beside_the_thresholds_of_a_policy(local, run):
+    """First answers are calibrated again; of the policy it says what verdicts show, and leaves it as it is."""
+    steps = Steps(3, None, "big", None, "decline")
+    values = {"answer": 5.0, "resample": 6.0, "escalate": 4.0}
+    policy = PolicyThreshold(
+        values, steps, "m", 0.1, 0.9, 5.0, 0.5, 0.05, 0.1, 100, 50, {}, label="z", judge=JUDGE, data="d"
+    )
+    (run / FILE).write_text(policy.to_json())
+    world(local, n=600, bad_below=2.0, of_declined=0.0)
+    later = [
+        decision(5000 + n, step="escalate", attempts=4, action="answer", score=4.5, threshold=4.0) for n in range(40)
+    ]
+    later += [
+        decision(6000 + n, step="escalate", attempts=4, action="answer", score=4.5, threshold=3.0) for n in range(9)
+    ]
+    local.append(later)
+    for place, row in enumerate(later):
+        local.add_feedback(Feedback(row.id, good=place % 4 > 0))
+    made = recalibrate(run, local, apply=True)
+    judged = [s for s in local.after() if s.row.action == "answer" and s.row.step == "answer" and s.row.score >= 5]
+    assert made.policy.judged == len(judged) + 40
+    assert made.policy.failures >= 10
+    assert made.counts.later == 49
+    text = " ".join(made.lines())
+    assert f"{made.policy.failures:,} of {made.policy.judged:,} answers that it let through" in text
+    assert "at most 10.0%" in text
+    assert "selfj calibrate RUN --policy" in text
+    assert PolicyThreshold.from_json(json.loads((run / FILE).read_text())) == policy
+    (run / FILE).write_text(json.dumps({"schema": "policy-threshold/1", "infeasible": "no"}))
+    assert recalibrate(run, local).policy is None
 
 
 def test_the_promise_holds_on_decisions_to_come(local, tmp_path):
