@@ -1,10 +1,10 @@
-"""How an entry names columns: paths, templates and choices.
+r"""How an entry names columns: paths, templates and choices.
 
 | form | example | meaning |
 |---|---|---|
 | path | `question`, `answers.text[0]`, `turns[-1].content` | a column, a field of it, an element of a list |
-| template | `"{title}\\n\\n{body}"` | paths in braces between fixed text; `{{` and `}}` stand for braces |
-| text | `{text = "utterances[1]", remove = "^doctor: "}` | a path or template, with parts removed and values that mean nothing |
+| template | `"{title}\n\n{body}"` | paths in braces between fixed text; `{{` and `}}` stand for braces |
+| text | `{text = "utterances[1]", remove = "^doctor: "}` | with parts removed, and values that mean nothing |
 | choices | `{choices = ["sol1", "sol2"], answer = "label"}` | the text of the choice that another column names |
 
 A name with a dot or a bracket is quoted: `"a.b"[0]`. A field of a list of records is the list of that field, so
@@ -26,7 +26,7 @@ _STEP = re.compile(r'\.?(?:"([^"]+)"|([^.\[\]{}"]+))|\[(-?\d+)\]')
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
+class ColumnPath:
     """A column, and the steps from it to a value: names of fields and places in lists."""
 
     column: str
@@ -34,7 +34,7 @@ class Path:
 
 
 @lru_cache(maxsize=1024)
-def parse_path(text: str) -> Path:
+def parse_path(text: str) -> ColumnPath:
     """Parse a path such as `answers.text[0]`.
 
     Raises:
@@ -50,11 +50,11 @@ def parse_path(text: str) -> Path:
         place = found.end()
     if place < len(text) or not steps or not isinstance(steps[0], str):
         raise ValueError(f"{text!r} is no path of a column, such as question or answers.text[0]")
-    return Path(steps[0], tuple(steps[1:]))
+    return ColumnPath(steps[0], tuple(steps[1:]))
 
 
 @lru_cache(maxsize=1024)
-def parse_template(text: str) -> tuple[str | Path, ...]:
+def parse_template(text: str) -> tuple[str | ColumnPath, ...]:
     """Parse a template into fixed text and paths; text without braces is one path.
 
     Raises:
@@ -62,11 +62,11 @@ def parse_template(text: str) -> tuple[str | Path, ...]:
 
     Example:
         >>> parse_template("{title}: {body.text}")
-        (Path(column='title', steps=()), ': ', Path(column='body', steps=('text',)))
+        (ColumnPath(column='title', steps=()), ': ', ColumnPath(column='body', steps=('text',)))
     """
     if "{" not in text and "}" not in text:
         return (parse_path(text),)
-    parts: list[str | Path] = []
+    parts: list[str | ColumnPath] = []
     fixed = ""
     for piece in re.findall(r"\{\{|\}\}|\{[^{}]*\}|[^{}]+|[{}]", text):
         if piece in ("{", "}"):
@@ -77,7 +77,7 @@ def parse_template(text: str) -> tuple[str | Path, ...]:
         else:
             fixed += {"{{": "{", "}}": "}"}.get(piece, piece)
     parts.append(fixed)
-    if not any(isinstance(part, Path) for part in parts):
+    if not any(isinstance(part, ColumnPath) for part in parts):
         raise ValueError(f"the template {text!r} names no column")
     return tuple(part for part in parts if part != "")
 
@@ -116,7 +116,7 @@ class Choices(Settings):
     answer: str
     """Path of the answer: a place among the choices, or a label."""
     labels: str | list[str] | None = None
-    """Path of the list of labels, or the labels themselves, such as `["A", "B"]`; None takes the answer as a place."""
+    """Path of the list of labels, or the labels themselves (`["A", "B"]`); None takes the answer as a place."""
     first: int = 0
     """Place of the first choice."""
 
@@ -127,8 +127,15 @@ class Choices(Settings):
             parse_path(value)
         return value
 
+    @field_validator("choices")
+    @classmethod
+    def _paths(cls, value: str | list[str]) -> str | list[str]:
+        for path in value if isinstance(value, list) else []:
+            parse_path(path)
+        return value
 
-def paths_of(spec: str | Text | Choices | None) -> list[Path]:
+
+def paths_of(spec: str | Text | Choices | None) -> list[ColumnPath]:
     """Every path that a spec reads."""
     if spec is None:
         return []
@@ -137,4 +144,4 @@ def paths_of(spec: str | Text | Choices | None) -> list[Path]:
         named = [*named, spec.answer, *([spec.labels] if isinstance(spec.labels, str) else [])]
         return [parse_path(path) for path in named]
     text = spec if isinstance(spec, str) else spec.text
-    return [part for part in parse_template(text) if isinstance(part, Path)]
+    return [part for part in parse_template(text) if isinstance(part, ColumnPath)]
