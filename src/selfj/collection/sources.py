@@ -85,7 +85,7 @@ class Source(Settings):
     formerly: str | None = None
     """The repository's name when the paper was written, where it differs."""
     configs: list[str] = Field(default_factory=lambda: ["default"], min_length=1)
-    """Configurations of the data set; each is a folder of the Parquet conversion."""
+    """Configurations of the data set, each a folder of the Parquet conversion; `*` means every one."""
     splits: list[str] = Field(default_factory=lambda: ["train"], min_length=1)
     """Splits of each configuration that are read, in this order; `*` means every one."""
     revision: str = "refs/convert/parquet"
