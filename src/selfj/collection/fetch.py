@@ -19,6 +19,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -206,11 +207,14 @@ def _local_jobs(source: Source, pattern: str) -> Iterable[_Job]:
     if not found:
         raise SourceFault(source.name, f"no file fits {pattern}: expected a file, or a pattern such as data/*.jsonl.")
     for path in found:
+        here = path.absolute()
+        size = here.stat().st_size
+        stays = partial(_same, here)
+        yield _Job(source, path.as_posix(), bring=stays, find=stays, bytes=size, local=True)
 
-        def here(*_: Any, path: Path = path.absolute()) -> Path:
-            return path
 
-        yield _Job(source, path.as_posix(), bring=here, find=here, bytes=path.stat().st_size, local=True)
+def _same(path: Path, *_: object) -> Path:
+    return path
 
 
 def _url_job(source: Source, url: str, place: int, cache: Path) -> _Job:
