@@ -8,6 +8,6 @@ Example:
 """
 
 from selfj.collection.quality.settings import Quality
-from selfj.collection.quality.table import REASONS, clean
 
-__all__ = ["REASONS", "Quality", "clean"]
+
+__all__ = ["Quality"]
