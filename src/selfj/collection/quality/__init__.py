@@ -2,12 +2,12 @@
 
 Example:
     >>> import pyarrow as pa
-    >>> raw = pa.table({"source": ["a"], "position": [0], "instruction": ["Who wrote \\u201cEmma\\u201d?"]})
+    >>> raw = pa.table({"source": ["a"], "position": [0], "instruction": ["Who wrote \u201cEmma\u201d?"]})
     >>> clean(raw, Quality())["language"].to_pylist()
     ['en']
 """
 
 from selfj.collection.quality.settings import Quality
+from selfj.collection.quality.table import REASONS, clean
 
-
-__all__ = ["Quality"]
+__all__ = ["REASONS", "Quality", "clean"]
