@@ -15,37 +15,37 @@ _TEXTS = (
     "passage|article|paragraph|excerpt|essay|document|context|text|story|poem|summary|table|question|abstract|code|snippet"
     "|conversation|dialogue|sentence|data|list|function|query|words|numbers|program|review|statement|equation|script|output"
 )
-_PICTURES = "picture|image|photo|photograph|screenshot|x-?ray|ecg|ekg|figure|diagram|graph|chart|gif|drawing|painting|logo"
+_PICTURES = "picture|image|photo|photograph|screenshot|x-?ray|ecg|ekg|figure|diagram|graph|chart"
+_WORKS = "gif|drawing|painting|logo|video|map|sketch"
 _ENOUGH = r"""[^.?!\n:;"'“”‘’\d(,`$<>=/\[{–—\-]*[.?!]?\s*\z"""
 """Rest of the text, one sentence in which nothing is given."""
 _TIMES = "day|week|month|morning|night|season|century|decade|summer|winter|spring|autumn|year|evening|afternoon"
 
 _ABSENT_LINE = (
     rf"\b(?:the|these|of the) following\b{_ENOUGH}"
-    rf"|\b(?:below|attached|following) (?:{_TEXTS}|{_PICTURES})s?\b{_ENOUGH}"
+    rf"|\b(?:below|attached|following) (?:{_TEXTS}|{_PICTURES}|{_WORKS})s?\b{_ENOUGH}"
     rf"|\b(?:{_TEXTS}|{_PICTURES})s? (?:shown |given |provided |attached )?(?:below|above)\b{_ENOUGH}"
 )
 _NOT_ABSENT = rf"\bfollowing (?:{_TIMES})s?\b"
 _ABSENT_PICTURE = (
     rf"\bthe (?:above|following|attached|accompanying) (?:{_PICTURES})s?\b"
-    rf"|\A[^\n]{{0,60}}\bthis (?:photo|photograph|screenshot|painting|ecg|ekg|x-?ray)\b"
+    rf"|\A[^\n]{{0,60}}\bthis (?:photo|photograph|screenshot|ecg|ekg|x-?ray)\b"
     rf"|\b(?:image|photo|picture|figure|graph|chart|diagram)s? (?:shown |given |provided |attached )?(?:below|above)\b"
     r"|\bshown in the (?:picture|image|photo|photograph|figure|diagram|graph|chart|exhibit)\b"
     r"|\(see (?:the )?(?:image|picture|photo|figure|exhibit|attach)"
     rf"|[\[(<](?:please )?(?:(?:insert|link to|see|attached?) )+(?:{_PICTURES}|video|file)[^\])>\n]{{0,24}}[\])>]"
-    r"|[\[(<](?:photo|image|picture)(?: (?:attached|here))?[\])>]"
+    r"|[\[(<](?:photo|image|picture)(?: (?:attached|here|of [^\])>\n]{1,60}))?[\])>]"
 )
 _GIVEN_PICTURE = r"\[asy\]|!\[|https?://|<svg|<img|\||\\begin\{"
 _ABSENT_ABOVE = rf"\A[^\n]{{0,60}}\b(?:{_TEXTS})s? (?:given |provided |shown )?above\b|\A[^\n]{{0,60}}\babove (?:{_TEXTS})s?\b"
-_ENDS_WITH_COLON = r"\b(?:following|below|as follows|like this|this way)\b[^.?!\n:\"']{0,60}:\s*\z"
+_ENDS_WITH_COLON = r"(?:\A|[^y]\s|[^b]y\s)(?:following|below|as follows|like this|this way)\b[^.?!\n:\"']{0,60}:\s*\z"
 _ONLY_PRONOUN = (
     r"\A\W*(?:(?:please|can you|could you|what|who|where|when|why|how|explain|describe|summari[sz]e|rewrite|edit|fix|solve"
     r"|translate|tell me(?: more)?|help(?: me)?|continue|go on|is|are|was|were|do|does|did|about|with|to|mean|say|work|happen)\W+)*"
     r"(?:it|this|that|these|those|them|he|she|they|him|her|continue|go on|help me|help|thanks|thank you|hello|hi|yes|no|ok)"
     r"(?: (?:mean|say|do|work|happen|about|for me|please|there))*\W*\z"
 )
-_CUT = r"\A[^\n\[(<{=]*\b[a-z]+,\s*\z"
-_CUT_ON_PURPOSE = r"\A\W*(?:to|in order to|when|if|for|by|while|after|before|once|with|dear|hi|hello)\b"
+_CUT = r"\A[^\n\[(<{=]{300,}\b[a-z]+,\s*\z"
 _MARKED_CUT = r"\[truncated\]|\(truncated\)|\[\+\d+ chars\]|(?:\.\.\.|…) ?\(?(?:read|show|view) more\)?\W*\z"
 
 _BOILERPLATE = (
@@ -79,7 +79,7 @@ def not_standalone(texts: pa.Array) -> pa.Array:
 
 def truncated(texts: pa.Array) -> pa.Array:
     """Whether each instruction stops in the middle: after a comma, within a block of code, or where a sign says so."""
-    ends = pc.and_not(matches(texts, _CUT), matches(texts, _CUT_ON_PURPOSE, True))
+    ends = matches(texts, _CUT)
     fences = pc.fill_null(pc.count_substring(texts, "```"), 0)
     open_fence = pc.equal(pc.bit_wise_and(fences, 1), 1)
     return pc.or_(pc.or_(ends, open_fence), matches(texts, _MARKED_CUT, True))

@@ -7,7 +7,7 @@ LATIN = {
         under about after before between through during and or but so such some any all each every other another most more
         less very also only just up down out off write explain describe give find make create list using use get show
         following between translate translation translated sentence english summarize rewrite compute evaluate simplify
-        update run start stop set search display print install open save check print an a on because while help tell name add remove convert given need want please someone file
+        update run start stop set search display non per al et print install open save check print an a on because while help tell name add remove convert given need want please someone file
         files string function python difference first one two new""",
     "de": """der die das den dem des ein eine einen einem einer eines und oder aber nicht kein keine ist sind war waren wird
         werden wurde wurden hat haben hatte kann können muss müssen soll sollen auf aus bei mit nach seit von vom zu zum
@@ -77,7 +77,7 @@ LATIN = {
         iz pri pod nad bez između ili ali nego samo također već još vrlo više njegov njihov moj ja ti on ona mi vi oni mu
         im ih ga o bio bila bilo biti nije nisu može mogu mora napiši objasni opiši sljedeće sljedeći""",
     "sl": """in v na z s je so da ne se kaj kako kje kdaj zakaj kdo kateri katera katero ta to ti tega za od do po iz pri
-        pod nad brez med ali pa samo tudi že še zelo več njegov njihov moj jaz on ona mi vi oni mu jih ga o bil bila bilo
+        pod nad brez med ali samo tudi že še zelo več njegov njihov moj jaz on ona mi vi oni mu jih ga o bil bila bilo
         biti ni niso lahko mora napišite pojasnite opišite naslednje kot ki ker""",
     "tr": """ve bir bu da de için ile ne mi mı mu mü olan olarak olduğu oldu var yok daha çok en gibi kadar sonra önce ama
         veya ya değil her şu o ben sen biz siz onlar benim senin onun nasıl neden niçin nerede kim hangi kaç ise ki göre

@@ -17,7 +17,21 @@ _EXAMPLE_HOSTS = re.compile(
     r"(?:\.(?:com|org|net|edu|co|uk|local|example|test))*\Z",
     re.IGNORECASE,
 )
-_EXAMPLE_NAMES = {"git", "user", "username", "users", "root", "foo", "bar", "name", "email", "someone", "youremail", "test"}
+_EXAMPLE_NAMES = re.compile(
+    r"(?:git|users?|username|root|foo|bar|name|email|someone|somebody|test|example|demo|admin|info|support|contact|help|sales"
+    r"|service|noreply|no-reply|from|to|sender|receiver|recipient|me|you|xxx+|phone_number|abc|ubuntu|ec2-user|(?:my|your)[_.\-]?\w*)\d*",
+    re.IGNORECASE,
+)
+_FREE = {"800", "888", "877", "866", "855", "844", "833"}
+"""Numbers that cost the caller nothing belong to organisations."""
+_IBAN_LENGTHS = {
+    country: int(entry[:2])
+    for entry in (
+        "15NO 16BE 18DKFINL 19SI 20ATBAEEKZLTLU 21CHHRLILV 22BGBHCRDEGBGEIEMERS 23AEGIIL 24ADCZESMDPKROSASESKTN 25PT"
+        " 26ISTR 27FRGRITMCSM 28ALAZBYCYDOHULBPL 29BRPSQAUA 30JOKW 31MT"
+    ).split()
+    for country in (entry[at : at + 2] for at in range(2, len(entry), 2))
+}
 _NO_DOMAINS = {"py", "js", "ts", "txt", "png", "jpg", "jpeg", "gif", "svg", "css", "html", "json", "xml", "md", "sh", "service",
                "jar", "git", "log", "csv", "conf", "local", "so", "c", "h", "cpp", "java", "rb", "go", "rs", "yml", "yaml"}  # fmt: skip
 
@@ -99,7 +113,7 @@ def _email(match: re.Match[str]) -> bool:
     if match.string[match.start() - 1 : match.start()] in (":", "/") or match.string[match.end() : match.end() + 1] == ":":
         return False
     ending = host.rsplit(".", 1)[1].lower()
-    return name.lower() not in _EXAMPLE_NAMES and ending not in _NO_DOMAINS and not _EXAMPLE_HOSTS.search(host)
+    return not _EXAMPLE_NAMES.fullmatch(name) and ending not in _NO_DOMAINS and not _EXAMPLE_HOSTS.search(host)
 
 
 def _digits(match: re.Match[str]) -> str:
@@ -112,8 +126,8 @@ def _phone(match: re.Match[str]) -> bool:
     if any(sign and (sign.isalnum() or sign in "+*/=^_.") for sign in around[:1]) or around[1] in ("*", "^", "=", "/", "%"):
         return False
     if match.group().startswith("+"):
-        return 8 <= len(digits) <= 15 and (len(re.findall(r"\d+", match.group())) > 1 or len(digits) >= 10)
-    return digits[-10:] not in ("1234567890", "2345678901")
+        return 8 <= len(digits) <= 15 and digits[-7:-4] != "555" and "123456" not in digits
+    return digits[-10:-7] not in _FREE and digits[-7:-4] != "555"
 
 
 def _credit_card(match: re.Match[str]) -> bool:
@@ -129,7 +143,7 @@ def _credit_card(match: re.Match[str]) -> bool:
 
 def _iban(match: re.Match[str]) -> bool:
     held = match.group().replace(" ", "")
-    if not 15 <= len(held) <= 34:
+    if _IBAN_LENGTHS.get(held[:2]) != len(held):
         return False
     return int("".join(str(int(sign, 36)) for sign in held[4:] + held[:4])) % 97 == 1
 
@@ -149,7 +163,7 @@ def _ip(match: re.Match[str]) -> bool:
         return False
     if address.version == 4:
         parts = match.group().split(".")
-        if parts[-1] == "0" or parts[:2] == parts[2:] or len({int(part) for part in parts}) == 1 or max(map(int, parts)) < 32:
+        if parts[-1] == "0" or parts[1] == parts[2] == "0" or parts[:2] == parts[2:] or len({int(part) for part in parts}) == 1 or max(map(int, parts)) < 32:
             return False
     return address.is_global and not address.is_multicast
 
