@@ -73,8 +73,10 @@ def boilerplate(texts: pa.Array) -> pa.Array:
 
 def not_standalone(texts: pa.Array) -> pa.Array:
     """Whether each instruction points to something that is not there."""
-    hints = matches(texts, r"follow|above|below|attach|this|shown|see|\A.{0,60}\z|[\[(<](?:photo|image|picture|insert|link)", True)
-    return _within(texts, hints, _points_away)
+    hints = matches(texts, r"follow|above|below|attach|this|shown|see|[\[(<](?:photo|image|picture|insert|link)", True)
+    short = pc.less(pc.fill_null(pc.binary_length(texts), 0), 60)
+    pronoun = _within(texts, short, lambda part: matches(part, _ONLY_PRONOUN, True))
+    return pc.or_(pronoun, _within(texts, hints, _points_away))
 
 
 def truncated(texts: pa.Array) -> pa.Array:
@@ -126,6 +128,6 @@ def _points_away(texts: pa.Array) -> pa.Array:
     absent = pc.and_(line, pc.and_not(matches(texts, _ABSENT_LINE, True), matches(texts, _NOT_ABSENT, True)))
     picture = pc.and_not(matches(texts, _ABSENT_PICTURE, True), matches(texts, _GIVEN_PICTURE, True))
     found = pc.or_(absent, picture)
-    for pattern in (_ABSENT_ABOVE, _ENDS_WITH_COLON, _ONLY_PRONOUN):
+    for pattern in (_ABSENT_ABOVE, _ENDS_WITH_COLON):
         found = pc.or_(found, matches(texts, pattern, True))
     return found
