@@ -34,7 +34,7 @@ _ABSENT_PICTURE = (
     r"|\bshown in the (?:picture|image|photo|photograph|figure|diagram|graph|chart|exhibit)\b"
     r"|\(see (?:the )?(?:image|picture|photo|figure|exhibit|attach)"
     rf"|[\[(<](?:please )?(?:(?:insert|link to|see|attached?) )+(?:{_PICTURES}|video|file)[^\])>\n]{{0,24}}[\])>]"
-    r"|[\[(<](?:photo|image|picture)(?: (?:attached|here|of [^\])>\n]{1,60}))?[\])>]"
+    r"|[\[(<](?:photo|image|picture)(?: (?:attached|here))?[\])>]"
 )
 _GIVEN_PICTURE = r"\[asy\]|!\[|https?://|<svg|<img|\||\\begin\{"
 _ABSENT_ABOVE = rf"\A[^\n]{{0,60}}\b(?:{_TEXTS})s? (?:given |provided |shown )?above\b|\A[^\n]{{0,60}}\babove (?:{_TEXTS})s?\b"

@@ -70,6 +70,8 @@ _CLOSE = 0.5
 _LIKE_ENGLISH = 12.3
 """Likeness from which a text whose words tell nothing is English."""
 _UNLIKE_ENGLISH = 11.0
+_LETTERS_FEW = 6
+"""Letters below which spelling tells nothing."""
 _LETTERS_LEAST = 32
 """Letters from which a text without an English word that is spelled unlike English is foreign."""
 UNKNOWN = "und"
@@ -207,7 +209,7 @@ def _told(texts: pa.Array, rows: Ints, places: Ints, count: Ints, foreign: npt.N
     codes[(english >= _ENGLISH_LEAST) & (english * _AHEAD >= score)] = 0
     likeness, letters = english_likeness(texts)
     open_ = codes == _NONE
-    like = open_ & (score <= english + _CLOSE) & (letters > 0) & (likeness >= _LIKE_ENGLISH)
+    like = open_ & (score <= english + _CLOSE) & (letters >= _LETTERS_FEW) & (likeness >= _LIKE_ENGLISH)
     unlike = open_ & (letters >= _LETTERS_LEAST) & (likeness < _UNLIKE_ENGLISH) & (english == 0)
     codes[like] = 0
     codes[unlike] = len(held.names)

@@ -63,7 +63,7 @@ def plain(text: str, about: bool = False) -> str:
         return text
     if not about and _WHOLE.match(text):
         return _stripped(text)
-    if about or _ABOUT.search(text) or _CODE.search(text):
+    if about or _ABOUT.search(text) or _CODE.search(_ENTITY.sub(" ", text)):
         return text
     return _stripped(text) if _FORMAT.search(text) else _entities(text)
 

@@ -1,6 +1,7 @@
 """Texts repaired: their signs, line ends, blanks, and HTML around them; never their words."""
 
 import re
+import unicodedata
 from typing import Literal
 
 import pyarrow as pa
@@ -70,7 +71,8 @@ def _encoded(texts: pa.Array) -> pa.Array:
 def _composed(texts: pa.Array) -> pa.Array:
     texts = where(texts, matches(texts, _JOINERS), each(lambda text: _LOOSE_JOINER.sub("", text)))
     texts = pc.replace_substring_regex(texts, _SPACES, " ")
-    return pc.utf8_normalize(texts, "NFC")
+    # Arrow's own utf8_normalize decomposes under the name of NFC.
+    return each(lambda text: unicodedata.normalize("NFC", text))(texts)
 
 
 def _spaced(texts: pa.Array) -> pa.Array:
