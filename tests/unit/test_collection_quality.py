@@ -146,7 +146,9 @@ def test_reasons(bad: str | None, reason: str):
     assert reason in REASONS
 
 
-@pytest.mark.parametrize("empty", ["", "  ", "N/A", "n/a.", "[deleted]", "<No output>", "To be completed.", "---", "?", "…", "TBD"])
+@pytest.mark.parametrize(
+    "empty", ["", "  ", "N/A", "n/a.", "[deleted]", "<No output>", "To be completed.", "---", "?", "…", "TBD"]
+)
 def test_a_reference_that_says_nothing_is_null(empty: str):
     row = cleaned(GOOD, empty)
     assert row["reference"] is None
@@ -304,7 +306,16 @@ def test_rows_with_an_error_pass_through():
 def test_the_schema_is_that_of_the_contract():
     raw = pa.table({"source": ["s"], "position": [0], "instruction": [GOOD], "reference": [None], "category": [None]})
     out = clean(raw, Quality())
-    assert out.column_names == ["source", "position", "instruction", "reference", "category", "error", "language", "masked"]
+    assert out.column_names == [
+        "source",
+        "position",
+        "instruction",
+        "reference",
+        "category",
+        "error",
+        "language",
+        "masked",
+    ]
     types = {name: str(out.schema.field(name).type) for name in out.column_names}
     assert {types[name] for name in ("instruction", "reference", "error", "language")} == {"string"}
     assert types["masked"] == "int32"

@@ -29,7 +29,13 @@ TEXTS = st.one_of(
 )
 ROWS = st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=8)
 LENIENT = Quality(
-    languages=("any",), min_chars=0, min_words=0, min_wordlike=0, boilerplate=False, not_standalone=False, truncated=False
+    languages=("any",),
+    min_chars=0,
+    min_words=0,
+    min_wordlike=0,
+    boilerplate=False,
+    not_standalone=False,
+    truncated=False,
 )
 
 
@@ -75,7 +81,11 @@ def test_texts_come_out_repaired(rows):
 
 
 def test_the_size_of_a_batch_does_not_matter():
-    rows = [(f"What is the answer to question {i} of {j}?", "N/A" if i % 3 else f"It is {j}") for i in range(90) for j in range(90)]
+    rows = [
+        (f"What is the answer to question {i} of {j}?", "N/A" if i % 3 else f"It is {j}")
+        for i in range(90)
+        for j in range(90)
+    ]
     whole = clean(table(rows), Quality())
     parts = [clean(table(rows).slice(at, 1_111), Quality()) for at in range(0, len(rows), 1_111)]
     assert pa.concat_tables(parts).combine_chunks().equals(whole.combine_chunks())
@@ -101,7 +111,8 @@ def found_words(text: str) -> list[str]:
 
 
 ASCII = st.lists(
-    st.text("aAbB1 .,-\n", max_size=40) | st.sampled_from(["one two one two " * 6, "a " * 20, "aaaa" * 9, "x y z " * 8]),
+    st.text("aAbB1 .,-\n", max_size=40)
+    | st.sampled_from(["one two one two " * 6, "a " * 20, "aaaa" * 9, "x y z " * 8]),
     min_size=1,
     max_size=6,
 )
@@ -129,7 +140,9 @@ def test_repetition_agrees_with_a_loop(texts):
     held = bytes_of(pa.array(texts))
     np.testing.assert_allclose(repeated_words(words(held)), wanted)
     letters = [
-        sum(a == b and a.isalpha() for a, b in zip(text, text[1:], strict=False)) / len(text) if len(text) >= 16 else 0.0
+        sum(a == b and a.isalpha() for a, b in zip(text, text[1:], strict=False)) / len(text)
+        if len(text) >= 16
+        else 0.0
         for text in texts
     ]
     np.testing.assert_allclose(repeated_letters(held), letters)

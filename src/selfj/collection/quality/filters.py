@@ -37,7 +37,9 @@ _ABSENT_PICTURE = (
     r"|[\[(<](?:photo|image|picture)(?: (?:attached|here))?[\])>]"
 )
 _GIVEN_PICTURE = r"\[asy\]|!\[|https?://|<svg|<img|\||\\begin\{"
-_ABSENT_ABOVE = rf"\A[^\n]{{0,60}}\b(?:{_TEXTS})s? (?:given |provided |shown )?above\b|\A[^\n]{{0,60}}\babove (?:{_TEXTS})s?\b"
+_ABSENT_ABOVE = (
+    rf"\A[^\n]{{0,60}}\b(?:{_TEXTS})s? (?:given |provided |shown )?above\b|\A[^\n]{{0,60}}\babove (?:{_TEXTS})s?\b"
+)
 _ENDS_WITH_COLON = r"(?:\A|[^y]\s|[^b]y\s)(?:following|below|as follows|like this|this way)\b[^.?!\n:\"']{0,60}:\s*\z"
 _ONLY_PRONOUN = (
     r"\A\W*(?:(?:please|can you|could you|what|who|where|when|why|how|explain|describe|summari[sz]e|rewrite|edit|fix|solve"
@@ -112,7 +114,9 @@ def toxic_pattern(path: str) -> str:
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"quality.toxic: expected a text file at {path}, found none that can be read: {error}") from error
+        raise ConfigError(
+            f"quality.toxic: expected a text file at {path}, found none that can be read: {error}"
+        ) from error
     words = sorted({line.strip() for line in lines if line.strip() and not line.startswith("#")})
     if not words:
         raise ConfigError(f"quality.toxic: {path} holds no word; write one per line, or leave the setting out")

@@ -16,9 +16,7 @@ WHOLE = r"(?is)\A\s*<(?:p|div|h[1-6]|ul|ol|pre|blockquote)(?: [^<>]*)?>.*</(?:p|
 
 _WHOLE = re.compile(WHOLE.replace(r"\z", r"\Z"))
 _ABOUT = re.compile(ABOUT, re.IGNORECASE)
-_FORMAT = re.compile(
-    r"<br ?/?>|</(?:p|b|i|u|em|strong|li|ul|ol|a|span|sub|sup|h[1-6]|div|blockquote)>", re.IGNORECASE
-)
+_FORMAT = re.compile(r"<br ?/?>|</(?:p|b|i|u|em|strong|li|ul|ol|a|span|sub|sup|h[1-6]|div|blockquote)>", re.IGNORECASE)
 _CODE = re.compile(
     r"[{}]|\w\(\)|[=!]=|=>|;[ \t]*(?:\n|\Z)|</?(?:html|body|head|script|style|button|form|input|select|svg|table|img|meta)\b"
     r"|\b(?:class|id|style)=|^\s*(?:def|import|from|public|const|let|var|function)\b",
@@ -75,7 +73,9 @@ def stripped(text: str) -> str:
 
 def _stripped(text: str) -> str:
     parts = _PRE.split(text)
-    held = [f"\n\n```\n{_entities(part).strip(chr(10))}\n```\n\n" if i % 2 else _words(part) for i, part in enumerate(parts)]
+    held = [
+        f"\n\n```\n{_entities(part).strip(chr(10))}\n```\n\n" if i % 2 else _words(part) for i, part in enumerate(parts)
+    ]
     return re.sub(r"\n{3,}", "\n\n", "".join(held)).strip()
 
 

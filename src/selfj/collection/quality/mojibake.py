@@ -2,7 +2,9 @@
 
 import re
 
-_HIGH = {bytes([code]).decode("cp1252"): code for code in range(0x80, 0xA0) if code not in (0x81, 0x8D, 0x8F, 0x90, 0x9D)}
+_HIGH = {
+    bytes([code]).decode("cp1252"): code for code in range(0x80, 0xA0) if code not in (0x81, 0x8D, 0x8F, 0x90, 0x9D)
+}
 _CODES = {chr(code): code for code in range(0x80, 0x100)} | _HIGH
 _BEHIND = "".join(sign for sign, code in _CODES.items() if 0x80 <= code < 0xC0)
 _MARKS = "‘’“”‹›«»–—…•"
@@ -10,9 +12,7 @@ _MARKS = "‘’“”‹›«»–—…•"
 SIGNS = r"[\x{c2}-\x{f4}][\x{80}-\x{bf}\x{152}-\x{2dc}\x{2013}-\x{2122}]"
 """RE2 pattern; a text without it is not looked at."""
 _PAIR = f"[\xc2-\xdf][{re.escape(_BEHIND)}]"
-_SEQUENCE = re.compile(
-    f"{_PAIR}|[\xe0-\xef][{re.escape(_BEHIND)}]{{2}}|[\xf0-\xf4][{re.escape(_BEHIND)}]{{3}}"
-)
+_SEQUENCE = re.compile(f"{_PAIR}|[\xe0-\xef][{re.escape(_BEHIND)}]{{2}}|[\xf0-\xf4][{re.escape(_BEHIND)}]{{3}}")
 _LETTER = re.compile("[\xc0-\xff]")
 _QUOTES = re.compile(f"(?:\xc3[{_MARKS}]|[\xc4-\xdf].)")
 

@@ -110,7 +110,10 @@ def _masked(text: str, kinds: tuple[str, ...]) -> tuple[str, int]:
 
 def _email(match: re.Match[str]) -> bool:
     name, host = match.group().rsplit("@", 1)
-    if match.string[match.start() - 1 : match.start()] in (":", "/") or match.string[match.end() : match.end() + 1] == ":":
+    if (
+        match.string[match.start() - 1 : match.start()] in (":", "/")
+        or match.string[match.end() : match.end() + 1] == ":"
+    ):
         return False
     ending = host.rsplit(".", 1)[1].lower()
     return not _EXAMPLE_NAMES.fullmatch(name) and ending not in _NO_DOMAINS and not _EXAMPLE_HOSTS.search(host)
@@ -123,7 +126,13 @@ def _digits(match: re.Match[str]) -> str:
 def _phone(match: re.Match[str]) -> bool:
     digits, text = _digits(match), match.string
     around = text[max(0, match.start() - 1) : match.start()], text[match.end() : match.end() + 1]
-    if any(sign and (sign.isalnum() or sign in "+*/=^_.") for sign in around[:1]) or around[1] in ("*", "^", "=", "/", "%"):
+    if any(sign and (sign.isalnum() or sign in "+*/=^_.") for sign in around[:1]) or around[1] in (
+        "*",
+        "^",
+        "=",
+        "/",
+        "%",
+    ):
         return False
     if match.group().startswith("+"):
         return 8 <= len(digits) <= 15 and digits[-7:-4] != "555" and "123456" not in digits
@@ -132,10 +141,19 @@ def _phone(match: re.Match[str]) -> bool:
 
 def _credit_card(match: re.Match[str]) -> bool:
     digits = _digits(match)
-    if not 13 <= len(digits) <= 19 or len(set(digits)) < 3 or not re.match(r"3[4-7]|4|5[1-5]|2[2-7]|6(?:011|5|4[4-9])", digits):
+    if (
+        not 13 <= len(digits) <= 19
+        or len(set(digits)) < 3
+        or not re.match(r"3[4-7]|4|5[1-5]|2[2-7]|6(?:011|5|4[4-9])", digits)
+    ):
         return False
     groups = re.findall(r"\d+", match.group())
-    if len(groups) > 1 and [len(group) for group in groups] not in ([4, 4, 4, 4], [4, 6, 5], [4, 6, 4], [4, 4, 4, 4, 3]):
+    if len(groups) > 1 and [len(group) for group in groups] not in (
+        [4, 4, 4, 4],
+        [4, 6, 5],
+        [4, 6, 4],
+        [4, 4, 4, 4, 3],
+    ):
         return False
     doubled = [int(digit) * (1 + place % 2) for place, digit in enumerate(reversed(digits))]
     return sum(number - 9 * (number > 9) for number in doubled) % 10 == 0
@@ -163,7 +181,13 @@ def _ip(match: re.Match[str]) -> bool:
         return False
     if address.version == 4:
         parts = match.group().split(".")
-        if parts[-1] == "0" or parts[1] == parts[2] == "0" or parts[:2] == parts[2:] or len({int(part) for part in parts}) == 1 or max(map(int, parts)) < 32:
+        if (
+            parts[-1] == "0"
+            or parts[1] == parts[2] == "0"
+            or parts[:2] == parts[2:]
+            or len({int(part) for part in parts}) == 1
+            or max(map(int, parts)) < 32
+        ):
             return False
     return address.is_global and not address.is_multicast
 

@@ -67,4 +67,3 @@ def repetitive(texts: Bytes, words: Words, max_repeated: float, min_compressed: 
     if min_compressed > 0:
         found |= compressed(texts) < min_compressed
     return found
-
