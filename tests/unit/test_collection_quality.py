@@ -47,6 +47,7 @@ def cleaned(instruction: str | None, reference: str | None = "An answer.", **set
             "<p>How do I close a file?</p>\n<pre><code>if a &lt; b:\n    f()\n</code></pre>\n<p>In <code>C</code>.</p>",
             "How do I close a file?\n\n```\nif a < b:\n    f()\n```\n\nIn `C`.",
         ),
+        ("Ã–sterreich is where, and how warm (Â°C) is it?", "Österreich is where, and how warm (°C) is it?"),
         ("What is 10<sup>3</sup> times two in words?", "What is 10^3 times two in words?"),
     ],
 )
@@ -85,6 +86,9 @@ UNTOUCHED = [
     "Find the sum of the following numbers: 1, 2, 3.",
     "What happened in the following year of the war?",
     "Edit the sentence below.\n\nHe go home.",
+    "All cats are mammals. Is this sentence true?",
+    "Write a function to sort the given list.",
+    "What is a blood count of 25.0 × 103/mcL?",
     "The plane of earth's orbit is called the",
     "Generate a story, set on a deserted island,",
     "Count the letters.\n\nLorem ipsum dolor sit amet, consectetur adipiscing elit.",
@@ -139,6 +143,8 @@ def test_good_rows_stay_as_they_are(good: str):
         ("What does the passage above say about bees?", "not_standalone"),
         ("Describe what you see in this photo.\n\n<Photo Attached>", "not_standalone"),
         ("How to create tabs like the image below?", "not_standalone"),
+        ("Edit this sentence so that it follows the rules of grammar.", "not_standalone"),
+        ("Add two new characters to the given story.", "not_standalone"),
     ],
 )
 def test_reasons(bad: str | None, reason: str):

@@ -6,7 +6,8 @@ import re
 SIGNS = r"</?[a-zA-Z][^<>]*>|<!--|&(?:#\d+|#[xX][0-9a-fA-F]+|[A-Za-z]+\d*);"
 """RE2 pattern; a text without it is not looked at."""
 ABOUT = (
-    r"\b(?:html5?|css|xml|xhtml|jsx?|tsx|react|vue|angular|svelte|javascript|typescript|php|jquery|dom|svg|markup|markdown|tags?"
+    r"\b(?:html5?|css|xml|xhtml|jsx?|tsx|react|vue|angular|svelte|javascript|typescript|php|jquery|dom|svg"
+    r"|markup|markdown|tags?"
     r"|entit(?:y|ies)|escap(?:e|ed|ing)|unescape|encod(?:e|ed|ing)|decod(?:e|ed|ing)|web ?pages?|web ?sites?|buttons?"
     r"|templates?|elements?|attributes?|components?|div|span|href|forms?|regexp?|scrap(?:e|ing)|parsers?|parse)\b"
 )
@@ -18,7 +19,8 @@ _WHOLE = re.compile(WHOLE.replace(r"\z", r"\Z"))
 _ABOUT = re.compile(ABOUT, re.IGNORECASE)
 _FORMAT = re.compile(r"<br ?/?>|</(?:p|b|i|u|em|strong|li|ul|ol|a|span|sub|sup|h[1-6]|div|blockquote)>", re.IGNORECASE)
 _CODE = re.compile(
-    r"[{}]|\w\(\)|[=!]=|=>|;[ \t]*(?:\n|\Z)|</?(?:html|body|head|script|style|button|form|input|select|svg|table|img|meta)\b"
+    r"[{}]|\w\(\)|[=!]=|=>|;[ \t]*(?:\n|\Z)|</?(?:html|body|head|script|style|button|form|input|select|svg"
+    r"|table|img|meta)\b"
     r"|\b(?:class|id|style)=|^\s*(?:def|import|from|public|const|let|var|function)\b",
     re.IGNORECASE | re.MULTILINE,
 )

@@ -13,30 +13,36 @@ import pyarrow.compute as pc
 from selfj.collection.quality.arrow import flags, mask_of, matches, some
 
 _EXAMPLE_HOSTS = re.compile(
-    r"(?:\A|\.)(?:example|test|invalid|localhost|local|domain|yourdomain|mydomain|company|email|mail|server|host|site|foo|bar)"
+    r"(?:\A|\.)(?:example|test|invalid|localhost|local|domain|yourdomain|mydomain|company|email|mail"
+    r"|server|host|site|foo|bar)"
     r"(?:\.(?:com|org|net|edu|co|uk|local|example|test))*\Z",
     re.IGNORECASE,
 )
 _EXAMPLE_NAMES = re.compile(
-    r"(?:git|users?|username|root|foo|bar|name|email|someone|somebody|test|example|demo|admin|info|support|contact|help|sales"
-    r"|service|noreply|no-reply|from|to|sender|receiver|recipient|me|you|xxx+|phone_number|abc|ubuntu|ec2-user|(?:my|your)[_.\-]?\w*)\d*",
+    r"(?:git|users?|username|root|foo|bar|name|email|someone|somebody|test|example|demo|admin|info|support"
+    r"|contact|help|sales"
+    r"|service|noreply|no-reply|from|to|sender|receiver|recipient|me|you|xxx+|phone_number|abc|ubuntu"
+    r"|ec2-user|(?:my|your)[_.\-]?\w*)\d*",
     re.IGNORECASE,
 )
 _FREE = {"800", "888", "877", "866", "855", "844", "833"}
 """Numbers that cost the caller nothing belong to organisations."""
-_IBAN_LENGTHS = {
-    country: int(entry[:2])
-    for entry in (
-        "15NO 16BE 18DKFINL 19SI 20ATBAEEKZLTLU 21CHHRLILV 22BGBHCRDEGBGEIEMERS 23AEGIIL 24ADCZESMDPKROSASESKTN 25PT"
-        " 26ISTR 27FRGRITMCSM 28ALAZBYCYDOHULBPL 29BRPSQAUA 30JOKW 31MT"
-    ).split()
-    for country in (entry[at : at + 2] for at in range(2, len(entry), 2))
-}
-_NO_DOMAINS = {"py", "js", "ts", "txt", "png", "jpg", "jpeg", "gif", "svg", "css", "html", "json", "xml", "md", "sh", "service",
-               "jar", "git", "log", "csv", "conf", "local", "so", "c", "h", "cpp", "java", "rb", "go", "rs", "yml", "yaml"}  # fmt: skip
+_IBANS = {
+    15: "NO", 16: "BE", 18: "DK FI NL", 19: "SI", 20: "AT BA EE KZ LT LU", 21: "CH HR LI LV",
+    22: "BG BH CR DE GB GE IE ME RS", 23: "AE GI IL", 24: "AD CZ ES MD PK RO SA SE SK TN", 25: "PT", 26: "IS TR", 27: "FR GR IT MC SM",
+    28: "AL AZ BY CY DO HU LB PL", 29: "BR PS QA UA", 30: "JO KW", 31: "MT",
+}  # fmt: skip
+_IBAN_LENGTHS = {country: length for length, countries in _IBANS.items() for country in countries.split()}
+_NO_DOMAINS = {
+    "py", "js", "ts", "txt", "png", "jpg", "jpeg", "gif", "svg", "css", "html", "json", "xml", "md", "sh", "service", "jar",
+    "git", "log", "csv", "conf", "local", "so", "c", "h", "cpp", "java", "rb", "go", "rs", "yml", "yaml",
+}  # fmt: skip
 
 _PATTERNS: dict[str, tuple[str, str]] = {
-    "email": (r"\b[A-Za-z0-9][A-Za-z0-9._%+\-]*@[A-Za-z0-9][A-Za-z0-9\-]*(?:\.[A-Za-z0-9\-]+)*\.[A-Za-z]{2,24}\b", "[EMAIL]"),
+    "email": (
+        r"\b[A-Za-z0-9][A-Za-z0-9._%+\-]*@[A-Za-z0-9][A-Za-z0-9\-]*(?:\.[A-Za-z0-9\-]+)*\.[A-Za-z]{2,24}\b",
+        "[EMAIL]",
+    ),
     "iban": (r"\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b", "[IBAN]"),
     "credit_card": (r"\b[3-6][0-9]{3}(?:[ \-]?[0-9]){9,15}\b", "[CREDIT_CARD]"),
     "ssn": (r"\b[0-8][0-9]{2}-[0-9]{2}-[0-9]{4}\b", "[SSN]"),
@@ -49,7 +55,7 @@ _PATTERNS: dict[str, tuple[str, str]] = {
         r"\b(?:[0-9]{1,3}\.){3}[0-9]{1,3}\b|\b[23][0-9A-Fa-f]{3}(?::[0-9A-Fa-f]{0,4}){2,7}\b",
         "[IP]",
     ),
-}  # fmt: skip
+}
 """RE2 patterns, and what is put in place of what passes."""
 
 

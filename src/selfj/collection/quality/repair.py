@@ -27,9 +27,9 @@ _LAID_OUT = r"[{}<>=;|\\$`#\[\]\"\t\n*+^~]|\(\)|--"
 
 
 def repair(texts: pa.Array, html: Literal["auto", "keep", "strip"], about: pa.Array | None = None) -> pa.Array:
-    """The texts repaired; null stays null. Repairing again changes nothing.
+    r"""The texts repaired; null stays null. Repairing again changes nothing.
 
-    Sequences of a wrong encoding are read again, HTML becomes text, line ends become `\\n`, signs that are not seen go,
+    Sequences of a wrong encoding are read again, HTML becomes text, line ends become `\n`, signs that are not seen go,
     blanks of all kinds become the usual one, and the text is in Unicode's form NFC. Outer white space goes, but not
     the indentation of a first line of several; ends of lines have no blanks; more than two empty lines become two;
     runs of blanks within a line of plain words become one. Blanks are left alone in a text with a block of code.
@@ -43,11 +43,9 @@ def repair(texts: pa.Array, html: Literal["auto", "keep", "strip"], about: pa.Ar
     if not some(suspects):
         return texts
     if about is None or html != "auto":
-        return where(texts, suspects, lambda part: settled(part, lambda some_: _once(some_, html, False)))
-    for state in (False, True):
-        mine = pc.and_(suspects, about if state else pc.invert(about))
-        texts = where(texts, mine, lambda part, state=state: settled(part, lambda rest: _once(rest, html, state)))
-    return texts
+        return where(texts, suspects, lambda part: settled(part, lambda rest: _once(rest, html, False)))
+    texts = where(texts, pc.and_not(suspects, about), lambda part: settled(part, lambda rest: _once(rest, html, False)))
+    return where(texts, pc.and_(suspects, about), lambda part: settled(part, lambda rest: _once(rest, html, True)))
 
 
 def _once(texts: pa.Array, html: Literal["auto", "keep", "strip"], about: bool) -> pa.Array:
