@@ -86,6 +86,8 @@ UNTOUCHED = [
     "Find the sum of the following numbers: 1, 2, 3.",
     "What happened in the following year of the war?",
     "Edit the sentence below.\n\nHe go home.",
+    "Getting a particular portion of an image (picture)",
+    "How do I use <Image> in React Native?",
     "All cats are mammals. Is this sentence true?",
     "Write a function to sort the given list.",
     "What is a blood count of 25.0 × 103/mcL?",
@@ -153,7 +155,7 @@ def test_reasons(bad: str | None, reason: str):
 
 
 @pytest.mark.parametrize(
-    "empty", ["", "  ", "N/A", "n/a.", "[deleted]", "<No output>", "To be completed.", "---", "?", "…", "TBD"]
+    "empty", ["", "  ", "N/A", "n/a.", "[deleted]", "<No output>", "To be completed.", "---", "?", "…", "ï¿½", "TBD"]
 )
 def test_a_reference_that_says_nothing_is_null(empty: str):
     row = cleaned(GOOD, empty)
