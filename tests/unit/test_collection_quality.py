@@ -189,6 +189,7 @@ PERSONAL = [
     ("Send it to DE89 3704 0044 0532 0130 00 please.", "Send it to [IBAN] please."),
     ("My social security number is 536-22-1234, is it safe?", "My social security number is [SSN], is it safe?"),
     ("Who owns the address 173.194.33.71 today?", "Who owns the address [IP] today?"),
+    ("Are 3509 1088 0303 0007 32.0.1.1 two things?", "Are [CREDIT_CARD] [IP] two things?"),
     ("Who owns 2001:4860:4860:0:0:0:0:8844 today?", "Who owns [IP] today?"),
 ]
 
