@@ -45,7 +45,7 @@ test-vllm: $(VLLM_VENV)/.ready
 # Both need Debian packages, which .ci/need installs where they are missing; there nothing may be skipped.
 test-postgres: $(VENV)/.dev
 	.ci/need '/usr/lib/postgresql/*/bin/pg_ctl' postgresql
-	env -u SELFJ_POSTGRES_URL SELFJ_NO_SKIP=1 $(BIN)/python -m pytest tests/serve/store
+	env -u SELFJ_POSTGRES_URL SELFJ_NO_SKIP=1 $(BIN)/python -m pytest -m postgres tests/serve
 
 test-browser: $(VENV)/.dev
 	.ci/need chromium chromium fonts-dejavu-core

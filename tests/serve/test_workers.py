@@ -20,7 +20,7 @@ from selfj.serve.store import Store
 
 from ..end_to_end.conftest import FAKE
 from .command import Command
-from .store.conftest import postgres_server, url  # noqa: F401
+from .store.conftest import own_postgres, postgres_server, url  # noqa: F401
 
 SETTINGS = [*FAKE, "name=crew", "target.noise=1.5", "target.skill=0.6", "calibrate.max_risk=0.3"]
 
