@@ -65,6 +65,7 @@ HEAVY_MODULES = {
     "publish/gguf.py",
     "publish/hub.py",
     "collection/engine.py",
+    "collection/hub.py",
 }
 
 

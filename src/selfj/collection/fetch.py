@@ -180,7 +180,7 @@ def _pinned(source: Source, jobs: list[_Job]) -> list[_Job]:
     if source.sha256 and len(source.sha256) != len(jobs):
         text = f"the entry pins {len(source.sha256)} digests, and the source has {len(jobs)} files."
         raise SourceFault(source.name, text)
-    pins = source.sha256 or [job.sha256 for job in jobs]
+    pins: Sequence[str | None] = source.sha256 or [job.sha256 for job in jobs]
     return [replace(job, sha256=pin and pin.lower()) for job, pin in zip(jobs, pins, strict=True)]
 
 

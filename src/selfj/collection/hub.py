@@ -66,7 +66,8 @@ def list_files(source: Source) -> Listing:
         ]
         return Listing(str(info.sha), tuple(sorted(found)))
 
-    return _attempt(source, ask)
+    listing: Listing = _attempt(source, ask)
+    return listing
 
 
 def choose_files(source: Source, listing: Listing) -> list[HubFile]:
@@ -85,7 +86,9 @@ def choose_files(source: Source, listing: Listing) -> list[HubFile]:
                 raise SourceFault(source.name, f"{source.hub} holds no file {pattern} at {source.revision}.")
             chosen += [file for file in fitting if file not in chosen]
         return chosen
-    return [file for config in source.configs for file in _of_config(source, listing, config)]
+    folders = sorted({file.name.partition("/")[0] for file in listing.files if file.name.endswith(".parquet")})
+    configs = folders if "*" in source.configs else source.configs
+    return [file for config in configs for file in _of_config(source, listing, config)]
 
 
 def _of_config(source: Source, listing: Listing, config: str) -> list[HubFile]:

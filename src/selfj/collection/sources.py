@@ -85,7 +85,7 @@ class Source(Settings):
     formerly: str | None = None
     """The repository's name when the paper was written, where it differs."""
     configs: list[str] = Field(default_factory=lambda: ["default"], min_length=1)
-    """Configurations of the data set; each is a folder of the Parquet conversion."""
+    """Configurations of the data set, each a folder of the Parquet conversion; `*` means every one."""
     splits: list[str] = Field(default_factory=lambda: ["train"], min_length=1)
     """Splits of each configuration that are read, in this order; `*` means every one."""
     revision: str = "refs/convert/parquet"
@@ -264,18 +264,19 @@ def parse(entries: object, where: str = "the collection") -> list[Source]:
 
 
 def _relevant(error: ValidationError) -> list[Any]:
-    """Faults of a union repeat for each of its members; keep those that go deepest."""
-    faults = error.errors(include_url=False)
-    best: dict[str, list[Any]] = {}
-    for fault in faults:
-        field = str(fault["loc"][0]) if fault["loc"] else ""
-        kept = best.setdefault(field, [])
-        depth = len(fault["loc"])
-        if kept and depth > len(kept[0]["loc"]):
-            kept.clear()
-        if not kept or depth == len(kept[0]["loc"]):
-            kept.append(fault)
-    return [fault for kept in best.values() for fault in kept]
+    """The faults of each field that go deepest; a field of several forms has faults for each of them."""
+    by_field: dict[str, list[Any]] = {}
+    for fault in error.errors(include_url=False):
+        by_field.setdefault(str(fault["loc"][:1]), []).append(fault)
+    found = []
+    for faults in by_field.values():
+        other_form = [
+            fault for fault in faults if not fault["type"].endswith(("string_type", "model_type", "list_type"))
+        ]
+        kept = other_form or faults[:1]
+        deepest = max(len(fault["loc"]) for fault in kept)
+        found += [fault for fault in kept if len(fault["loc"]) == deepest]
+    return found
 
 
 def _explain(fault: Any) -> str:

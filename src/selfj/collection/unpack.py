@@ -100,7 +100,7 @@ def _unpacked(path: Path, head: bytes) -> Iterator[IO[bytes]]:
         return
     try:
         with pa.input_stream(str(path), compression="zstd") as raw:
-            yield io.BufferedReader(_Stream(raw))  # type: ignore[arg-type, type-var]
+            yield io.BufferedReader(_Stream(raw))
     except OSError as error:
         raise pa.ArrowInvalid(str(error)) from error
 
