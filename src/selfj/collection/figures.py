@@ -57,6 +57,11 @@ def short_count(n: float) -> str:
     return f"{n:,.0f}"
 
 
+def _tick(value: float, _: int) -> str:
+    unit, sign = (1e6, "M") if value >= 1e6 else (1e3, "k") if value >= 1e3 else (1, "")
+    return f"{value / unit:g}{sign}"
+
+
 @style()
 def sources(
     rows: Sequence[tuple[str, Mapping[str, int], int | None]], categories: Sequence[str], *, width: int = WIDE
@@ -64,7 +69,7 @@ def sources(
     """Draw the rows kept of every source as a bar in the colours of its categories.
 
     Args:
-        rows: Name, rows by category, and the paper's rows where it used the source; the largest first.
+        rows: Name, rows by category, and the paper's rows where they are to be marked; the largest first.
         categories: In the order of the bars' pieces.
         width: In pixels.
     """
@@ -76,7 +81,7 @@ def sources(
     figure, axes = new_axes(width, height, left=left, right=right, top=top, bottom=bottom)
     most = max([sum(parts.values()) for _, parts, _ in rows] + [paper or 0 for *_, paper in rows], default=1) or 1
     axes.set(xlim=(0, most), ylim=(max(1, len(rows)) - 0.4, -0.6), yticks=[], xlabel="rows")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(_tick))
     axes.locator_params(axis="x", nbins=4 if narrow else 7)
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x")
@@ -108,7 +113,7 @@ def _key(figure: Figure, axes: Any, categories: Sequence[str], *, paper: bool = 
         square = Rectangle((x, y - 5), 10, 10, transform=None, facecolor=colour(name, categories))
         figure.add_artist(square)
         figure.text((x + 15) / (72 * figure.get_figwidth()), y / height, name, va="center_baseline", fontsize=11.5)
-        x += 32 + 7.2 * len(name)
+        x += 30 + 7.9 * len(name)
     if paper:
         figure.add_artist(Rectangle((x + 3, y - 7), 1.8, 14, transform=None, facecolor=INK))
         figure.text((x + 12) / (72 * figure.get_figwidth()), y / height, "the paper's rows", va="center_baseline")
@@ -175,7 +180,7 @@ def lengths(
         width: In pixels.
     """
     narrow = width < 500
-    height = 560 if narrow else 320
+    height = 560 if narrow else 310
     figure = Figure(figsize=(width / 72, height / 72), dpi=72)
     panels: list[tuple[str, Lengths]] = [("instruction", instruction), ("reference", reference)]
     shares = [n / max(1, sum(c)) for _, counts in panels for c in counts.values() for n in c]
@@ -187,7 +192,7 @@ def lengths(
             box = (margin, (50 + (1 - place) * 262) / height, 1 - margin - 0.03, 196 / height)
         else:
             wide = (width - 46 - 60 - 16) / 2 / width
-            box = (margin + place * (wide + 60 / width), 50 / height, wide, (height - 50 - 62) / height)
+            box = (margin + place * (wide + 60 / width), 50 / height, wide, (height - 50 - 42) / height)
         axes = figure.add_axes(box)
         for name in categories:
             total = sum(counts.get(name, ()))
@@ -251,16 +256,15 @@ def _inside(
     """Write a word along the radius in the middle of a wedge, smaller where it must be, or not at all."""
     angle = (begin + end) / 2
     arc = radius * math.radians(begin - end)
-    fits = min(size, arc / 1.15, depth / (0.62 * max(1, len(word))))
-    if fits * scale < 5.5:
+    size = min(size * max(scale, 0.7), scale * arc / 1.15, scale * depth / (0.62 * max(1, len(word))))
+    if size < 5.5:
         return
     turned = angle % 360
     turned = turned - 180 if 90 < turned < 270 else turned
     x, y = radius * math.cos(math.radians(angle)), radius * math.sin(math.radians(angle))
-    look: dict[str, Any] = {"ha": "center", "va": "center", "rotation_mode": "anchor"}
+    look: dict[str, Any] = {"ha": "center", "va": "center_baseline", "rotation_mode": "anchor"}
     weight = "bold" if bold else "normal"
-    look["va"] = "center_baseline"
-    axes.text(x, y, word, rotation=turned, color=ink, fontsize=fits * scale, fontweight=weight, **look)
+    axes.text(x, y, word, rotation=turned, color=ink, fontsize=size, fontweight=weight, **look)
 
 
 @style()
@@ -277,7 +281,9 @@ def duplicates(found: Mapping[tuple[str, str], int], *, width: int = WIDE) -> Fi
         for name in {own, other}:
             totals[name] = totals.get(name, 0) + n
     names = sorted(totals, key=lambda name: (-totals[name], name))[: 10 if narrow else MOST_CELLS]
-    left, top, right = (112, 112, 12) if narrow else (230, 210, 60)
+    left, right = (112, 44) if narrow else (230, 60)
+    signs = 15 if narrow else 32
+    top = round(24 + 5.4 * min(signs, max(map(len, names), default=0)))
     cell = min(44.0, (width - left - right) / max(1, len(names)))
     side = cell * max(1, len(names))
     height = round(top + side + 16)
@@ -299,10 +305,9 @@ def duplicates(found: Mapping[tuple[str, str], int], *, width: int = WIDE) -> Fi
                 if cell >= 24:
                     ink = PAPER if depth > 0.55 else INK
                     axes.text(x, y, short_count(n), ha="center", va="center", fontsize=size, color=ink)
-        most_signs = 15 if narrow else 32
-        axes.text(-0.65, y, short(own, most_signs), ha="right", va="center", fontsize=min(11, cell * 0.8), color=INK)
+        axes.text(-0.65, y, short(own, signs), ha="right", va="center", fontsize=min(11, cell * 0.8), color=INK)
         look: dict[str, Any] = {"rotation": 55, "rotation_mode": "anchor", "ha": "left", "va": "center"}
-        axes.text(y, -0.7, short(own, most_signs), fontsize=min(11, cell * 0.8), color=INK, **look)
+        axes.text(y, -0.7, short(own, signs), fontsize=min(11, cell * 0.8), color=INK, **look)
     if not names:
         say_nothing(axes)
     return figure
@@ -321,7 +326,7 @@ def reasons(rows: Sequence[tuple[str, int]], *, width: int = WIDE) -> Figure:
     figure, axes = new_axes(width, 60 + 26 * max(1, len(rows)), left=left, right=right, top=10, bottom=46)
     most = max((n for _, n in rows), default=1)
     axes.set(xlim=(0, most), ylim=(max(1, len(rows)) - 0.4, -0.6), yticks=[], xlabel="rows dropped")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(_tick))
     axes.locator_params(axis="x", nbins=3 if narrow else 7)
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x")

@@ -17,6 +17,7 @@ from selfj.report.text import percent
 _HIDDEN = {"personal_data", "toxic"}
 """Reasons whose rows are counted and not shown."""
 _MOST_SIGNS = 300
+_LEAST_OF_PAPER = 0.2
 _MOST_LANGUAGES = 12
 
 
@@ -148,7 +149,7 @@ def source_grid(numbers: Mapping[str, Any]) -> Grid:
     """Rows by source: read, kept, dropped, and what the paper kept."""
     rows = []
     for source in numbers["sources"]:
-        reasons = [f"{name.replace('_', ' ')} {n:,}" for name, n in list(source["dropped"].items())[:2]]
+        reasons = [f"{name.replace('_', ' ')} {n:,}" for name, n in list(source["dropped"].items())[:1]]
         theirs = source["paper_rows"]
         cells = (
             _count(source["read"]),
@@ -241,9 +242,9 @@ def _pictures(numbers: Mapping[str, Any]) -> dict[str, Picture]:
         found["verbs"] = Picture(
             "Root verbs and their nouns",
             figures.sunburst(rows),
-            f"The {len(rows)} most frequent root verbs (inner ring) and up to four first nouns of each (outer ring), in "
+            f"The most frequent root verbs (inner ring) and up to four first nouns of each (outer ring), in "
             f"{verbs['read']:,} English instructions drawn by hash. Areas show the rows with the nouns that are drawn.",
-            figures.sunburst(rows, width=NARROW),
+            figures.sunburst(rows[:12], width=NARROW),
         )
     pairs = {(entry["source"], entry["of_source"]): entry["rows"] for entry in numbers["duplicates"]}
     if pairs:
@@ -279,8 +280,11 @@ def _category_picture(numbers: Mapping[str, Any], categories: list[str]) -> Pict
 
 
 def _source_picture(numbers: Mapping[str, Any], categories: list[str]) -> Picture:
+    theirs = {source["source"]: sum((source["paper_rows"] or {}).values()) for source in numbers["sources"]}
+    # Beside a small collection the paper's rows would press every bar against the axis.
+    marked = numbers["kept"] >= _LEAST_OF_PAPER * sum(theirs.values())
     rows = [
-        (source["source"], source["by_category"], sum(source["paper_rows"].values()) if source["paper_rows"] else None)
+        (source["source"], source["by_category"], theirs[source["source"]] or None if marked else None)
         for source in sorted(numbers["sources"], key=lambda source: (-source["kept"], source["source"]))
     ]
     cut = f" The {figures.MOST_SOURCES} largest of {len(rows):,}." if len(rows) > figures.MOST_SOURCES else ""
