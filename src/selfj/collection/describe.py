@@ -12,6 +12,7 @@ from selfj.collection import verbs as root
 from selfj.collection.finished import Finished, count_rows
 from selfj.collection.sources import CATEGORIES
 from selfj.collection.tally import LONGEST, NONE, Counts, Tally, quantiles, tally
+from selfj.files import file_digest
 from selfj.progress import Progress, Quiet
 
 PAPER = {"common": 3_112_428, "coding": 1_815_202, "academic": 826_782}
@@ -83,6 +84,7 @@ def _numbers(
         reasons[reason] += n
     return {
         "name": collection.name,
+        "collection": file_digest(collection.folder / "manifest.json"),
         "read": read,
         "kept": counted.rows,
         "dropped": counted.dropped.total(),

@@ -143,7 +143,8 @@ def _draw_english(made: Tally, drawn: Lowest, table: pa.Table, seed: int) -> Non
 
 def _count_dropped(made: Tally, table: pa.Table) -> None:
     made.dropped.update(_grouped(table, ("source", "reason")))
-    doubled = table.filter(pc.is_valid(table["of_source"]))
+    # What a contaminated row gives away is no source, but an evaluation set.
+    doubled = table.filter(pc.and_(pc.is_valid(table["of_source"]), pc.not_equal(table["reason"], "contaminated")))
     made.duplicates.update(_grouped(doubled, ("source", "of_source")))
 
 
