@@ -14,18 +14,21 @@ from selfj.errors import ArtefactError, ConfigError
 from selfj.files import read_json
 
 PARTS, DROPPED = "parts", "dropped"
-PART_COLUMNS = (
-    "id",
-    "instruction",
-    "reference",
-    "category",
-    "category_by",
-    "source",
-    "position",
-    "language",
-    "copies",
-    "copy_sources",
+PART = pa.schema(
+    [
+        ("id", pa.string()),
+        ("instruction", pa.string()),
+        ("reference", pa.string()),
+        ("category", pa.string()),
+        ("category_by", pa.string()),
+        ("source", pa.string()),
+        ("position", pa.int64()),
+        ("language", pa.string()),
+        ("copies", pa.int32()),
+        ("copy_sources", pa.list_(pa.string())),
+    ]
 )
+PART_COLUMNS = tuple(PART.names)
 DROPPED_COLUMNS = ("source", "position", "reason", "instruction", "of_source", "of_position", "similarity")
 _BATCH = 65_536
 _REMEDY = "Run selfj collect again; finished parts are kept."

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from selfj.collection.datacard import write_datacard
 from selfj.collection.describe import describe
-from selfj.collection.finished import PART_COLUMNS, Finished, count_rows
+from selfj.collection.finished import PART, PART_COLUMNS, Finished, count_rows
 from selfj.errors import ArtefactError, ConfigError
 from selfj.files import explained, file_digest, read_json, replace_folder, write_json, write_text, writing
 from selfj.progress import Progress, Quiet
@@ -167,7 +167,7 @@ def _write(
     for number in range(files):
         path = folder / f"train-{number:05d}-of-{files:05d}.{ending}"
         with writing(path) as handle, ExitStack() as stack:
-            put = _writer(handle, ending, collection, stack)
+            put = _writer(handle, ending, stack)
             for table in next(tables, ()):
                 put(table)
                 progress.advance(table.num_rows)
@@ -191,18 +191,10 @@ def _cut(collection: Finished, rows_per_file: int) -> Iterator[Iterator[pa.Table
         yield one()
 
 
-def _writer(handle: IO[bytes], ending: str, collection: Finished, stack: ExitStack) -> Callable[[pa.Table], None]:
+def _writer(handle: IO[bytes], ending: str, stack: ExitStack) -> Callable[[pa.Table], None]:
     if ending == "parquet":
-        writer: Any = None
-
-        def put_parquet(table: pa.Table) -> None:
-            nonlocal writer
-            if writer is None:
-                schema = table.schema.remove_metadata()
-                writer = stack.enter_context(pq.ParquetWriter(handle, schema, compression="zstd"))
-            writer.write_table(table.replace_schema_metadata(None))
-
-        return put_parquet
+        writer = stack.enter_context(pq.ParquetWriter(handle, PART, compression="zstd"))
+        return lambda table: writer.write_table(table.replace_schema_metadata(None).cast(PART))
     codec = "zstd" if ending.endswith("zst") else "gzip"
     stream = stack.enter_context(pa.CompressedOutputStream(pa.PythonFile(handle, mode="w"), codec))
 
