@@ -56,7 +56,7 @@ class Index:
 
 
 def index(tokens: Tokens, settings: Matching) -> Index:
-    """Passages of the evaluation rows: every one of `passage` words, and the whole of those with `short` words or more."""
+    """Every passage of `passage` words of the evaluation rows, and the whole of shorter rows of `short` words or more."""
     lengths = [int(length) for length in np.unique(tokens.counts) if settings.short <= length < settings.passage]
     found = []
     for length in [*lengths, settings.passage]:

@@ -4,6 +4,7 @@ Rows are numbered through all prepared parts, evaluation sets first; `Row number
 by preference: evaluation rows, then rows with a reference, then the rest, each in the order of sources and positions.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -272,7 +273,7 @@ def _ranges(folder: Path, count: int, n: int, pairs: int) -> list[tuple[int, int
     running = np.cumsum(weight)
     cuts = np.searchsorted(running, np.arange(_RANGE, pairs, _RANGE))
     borders = np.unique([0, *cuts.tolist(), n])
-    return [(int(low), int(high)) for low, high in zip(borders[:-1], borders[1:], strict=True)] if pairs else []
+    return [(int(low), int(high)) for low, high in itertools.pairwise(borders)] if pairs else []
 
 
 def verified(task: Verify) -> int:
