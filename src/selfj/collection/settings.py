@@ -62,7 +62,7 @@ class Collection(Settings):
     matching: Matching = Matching()
     categories: Categories = Categories()
     rows_per_part: int = Field(50_000, ge=1)
-    """Rows of a part: the unit of work, of resume and of distribution. It changes the parts, never which rows are kept."""
+    """Rows of a part: the unit of work, of resume and of distribution. It never changes which rows are kept."""
     runner: Literal["native", "ray"] = "native"
     """`native` is this machine; `ray` a cluster whose machines all see the collection's folder and the cache."""
     ray_address: str | None = None

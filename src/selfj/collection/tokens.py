@@ -46,9 +46,10 @@ def tokenise(texts: pa.Array) -> Tokens:
     """Hash the words of each text; of a null or empty text there are none.
 
     Example:
-        >>> tokenise(pa.array(["Is it so?", "is  it so"])).hashes.reshape(2, 3).tolist()[0] == \\
-        ... tokenise(pa.array(["is it  SO"])).hashes.tolist()
-        True
+        >>> texts = pa.array(["Is it so?", "is  it SO", "so it is"])
+        >>> one, same, other = tokenise(texts).hashes.reshape(3, 3)
+        >>> bool((one == same).all()), bool((one == other).all())
+        (True, False)
     """
     parts = [_tokenise(texts.slice(begin, _ROWS)) for begin in range(0, max(len(texts), 1), _ROWS)]
     starts = np.cumsum([0, *(len(part.hashes) for part in parts[:-1])])

@@ -122,7 +122,6 @@ def open_array(path: Path, name: str) -> Any:
     """Open one array without reading it into memory."""
     file = path / f"{name}.npy"
     try:
-        # Nothing can be mapped in a file without elements.
         found = np.load(file, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise ArtefactError(f"{file} cannot be read: {error}. Delete it and run the same command again.") from error
