@@ -65,7 +65,14 @@ def write_datacard(numbers: Mapping[str, Any], configs: Sequence[tuple[str, str]
     """
     used = [source for source in numbers["sources"] if source["kept"]]
     parts = [_head(numbers, used, configs), f"# {inline(title or numbers['name'])}\n", _opening(numbers, used)]
-    parts += [*_columns(), *_categories(numbers), *_sources(used), *_dropped(numbers), *_limits(numbers), *_origin(numbers)]
+    parts += [
+        *_columns(),
+        *_categories(numbers),
+        *_sources(used),
+        *_dropped(numbers),
+        *_limits(numbers),
+        *_origin(numbers),
+    ]
     return plain("\n".join(parts)).rstrip() + "\n"
 
 
@@ -166,7 +173,11 @@ def _dropped(numbers: Mapping[str, Any]) -> list[str]:
     for entry in numbers["reasons"]:
         told = _REASONS.get(entry["reason"], "")
         if "duplicate" in entry["reason"]:
-            told = "the same as a row that is kept" if "near" not in entry["reason"] else "nearly the same as a row that is kept"
+            told = (
+                "the same as a row that is kept"
+                if "near" not in entry["reason"]
+                else "nearly the same as a row that is kept"
+            )
         share = percent(entry["rows"] / numbers["read"])
         rows.append((f"`{entry['reason']}`", f"{entry['rows']:,}", share, told))
     if not rows:
@@ -186,7 +197,9 @@ def _limits(numbers: Mapping[str, Any]) -> list[str]:
     ]
     if judged:
         lines.append(f"* The category of {judged:,} rows is a classifier's, which errs.")
-    lines.append("* What was dropped as a duplicate was compared by its words, so the same question in other words is kept.")
+    lines.append(
+        "* What was dropped as a duplicate was compared by its words, so the same question in other words is kept."
+    )
     return [*lines, ""]
 
 

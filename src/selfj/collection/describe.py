@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from selfj.collection import verbs as root
 from selfj.collection.finished import Finished, count_rows
 from selfj.collection.sources import CATEGORIES
 from selfj.collection.tally import LONGEST, NONE, Counts, Tally, quantiles, tally
-from selfj.files import file_digest
+from selfj.errors import ArtefactError
 from selfj.progress import Progress, Quiet
 
 PAPER = {"common": 3_112_428, "coding": 1_815_202, "academic": 826_782}
@@ -54,6 +54,11 @@ def describe(
     total = count_rows(collection.parts) + count_rows(collection.dropped)
     progress.start("describe", total)
     counted = tally(collection, progress, sample=sample, seed=seed)
+    if counted.rows != collection.manifest.kept:
+        raise ArtefactError(
+            f"{collection.folder} holds {counted.rows:,} rows and its manifest says {collection.manifest.kept:,}. Run "
+            "selfj collect again."
+        )
     progress.finish(f"{counted.rows:,} rows kept, {counted.dropped.total():,} dropped")
     found = _verbs(counted.english, progress) if sample else None
     return Description(_numbers(collection, counted, found, sample, seed), counted.samples)
@@ -68,9 +73,7 @@ def _verbs(english: pa.Table | None, progress: Progress) -> root.Verbs | None:
     return found
 
 
-def _numbers(
-    collection: Finished, counted: Tally, verbs: root.Verbs | None, sample: int, seed: int
-) -> dict[str, Any]:
+def _numbers(collection: Finished, counted: Tally, verbs: root.Verbs | None, sample: int, seed: int) -> dict[str, Any]:
     categories = in_order(counted)
     read = counted.rows + counted.dropped.total()
     kept: Counter[str] = Counter()
@@ -84,7 +87,7 @@ def _numbers(
         reasons[reason] += n
     return {
         "name": collection.name,
-        "collection": file_digest(collection.folder / "manifest.json"),
+        "collection": collection.manifest.digest,
         "read": read,
         "kept": counted.rows,
         "dropped": counted.dropped.total(),
@@ -109,8 +112,10 @@ def _numbers(
         "lengths": _lengths(counted, categories),
         "personal_data": {"rows": counted.masked_rows, "marks": dict(sorted(counted.masked.items()))},
         "verbs": None if verbs is None else _plain_verbs(verbs, counted.english_rows, sample, seed),
-        "seconds": collection.manifest.get("seconds"),
-        "versions": collection.manifest.get("versions"),
+        "evaluation": [asdict(entry) for entry in collection.manifest.evaluation],
+        "faults": collection.manifest.faults,
+        "seconds": collection.manifest.seconds,
+        "versions": collection.manifest.versions,
     }
 
 

@@ -9,11 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from selfj.collection.manifest import Manifest, read_manifest
 from selfj.collection.sources import Source, parse
 from selfj.errors import ArtefactError, ConfigError
-from selfj.files import read_json
 
-PARTS, DROPPED = "parts", "dropped"
 PART = pa.schema(
     [
         ("id", pa.string()),
@@ -41,7 +40,7 @@ class Finished:
     folder: Path
     parts: tuple[Path, ...]
     dropped: tuple[Path, ...]
-    manifest: dict[str, Any]
+    manifest: Manifest
     sources: tuple[Source, ...]
     """In the order of the collection's file; empty where there is none."""
 
@@ -78,10 +77,12 @@ def open_collection(folder: str | Path) -> Finished:
         started = (folder / "work").is_dir() or (folder / "collection.toml").is_file()
         found = "is not finished: run the same selfj collect again to go on" if started else "holds no collection"
         raise ArtefactError(f"{folder} {found}; expected {folder / 'manifest.json'}.")
-    manifest = read_json(folder / "manifest.json", _REMEDY)
-    parts, dropped = (tuple(sorted((folder / name).glob("*.parquet"))) for name in (PARTS, DROPPED))
-    if not parts:
-        raise ArtefactError(f"{folder / PARTS} holds no part. {_REMEDY}")
+    manifest = read_manifest(folder)
+    listed = [tuple(folder / part.name for part in parts) for parts in (manifest.parts, manifest.dropped_parts)]
+    for path in (path for paths in listed for path in paths):
+        if not path.is_file():
+            raise ArtefactError(f"{path} is absent. {_REMEDY}")
+    parts, dropped = listed
     for path in parts:
         lacking = [name for name in PART_COLUMNS if name not in _schema(path).names]
         if lacking:

@@ -22,9 +22,7 @@ class Quotas:
     """Sentences on what could not be had, and who took its place."""
 
 
-def share_out(
-    available: Mapping[Cell, int], n: int, by: By, stated: Mapping[str, int] | None = None
-) -> Quotas:
+def share_out(available: Mapping[Cell, int], n: int, by: By, stated: Mapping[str, int] | None = None) -> Quotas:
     """Share n rows out over the cells.
 
     With `proportional` a cell gets rows by its size. With `category` (or `source`) every category (or source) gets the
@@ -71,7 +69,9 @@ def share_out(
     fair = -(-(n - sum(stated.values())) // max(1, len(others)))
     for name in sorted(others):
         if others[name] < fair and even[name] == others[name] and any(even[o] > fair for o in others):
-            told.append(f"{name}: an even share is {fair:,} rows and {others[name]:,} are there; the others take the rest.")
+            told.append(
+                f"{name}: an even share is {fair:,} rows and {others[name]:,} are there; the others take the rest."
+            )
     goals = {**fixed, **even}
     cells: dict[Cell, int] = {}
     for name, goal in goals.items():
@@ -109,7 +109,9 @@ def level(available: Mapping[str, int], n: int) -> dict[str, int]:
 def _check_stated(stated: Mapping[str, int], groups: Mapping[str, int], n: int, by: str) -> None:
     for name, rows in stated.items():
         if name not in groups:
-            raise ConfigError(f"--quota names {name!r}, and no row that fits is of that {by}. Known: {_listed(groups)}.")
+            raise ConfigError(
+                f"--quota names {name!r}, and no row that fits is of that {by}. Known: {_listed(groups)}."
+            )
         if rows < 0:
             raise ConfigError(f"--quota {name}={rows} is below 0.")
     if sum(stated.values()) > n:

@@ -75,7 +75,7 @@ def release(
     if rows_per_file < 1:
         raise ConfigError(f"rows_per_file must be at least 1, got {rows_per_file}.")
     about = {
-        "collection": file_digest(collection.folder / "manifest.json"),
+        "collection": collection.manifest.digest,
         "format": form,
         "compression": compression if form != "parquet" else None,
         "rows_per_file": rows_per_file,
@@ -113,7 +113,7 @@ def numbers_of(collection: Finished, progress: Progress) -> dict[str, Any]:
     path = collection.folder / "report" / "report.json"
     if path.is_file():
         found = read_json(path, "Run selfj describe again.")
-        if found.get("collection") == file_digest(collection.folder / "manifest.json"):
+        if found.get("collection") == collection.manifest.digest:
             return found
     return describe(collection, sample=0, progress=progress).numbers
 
@@ -158,9 +158,7 @@ def _listing(folder: Path) -> tuple[tuple[str, int], ...]:
     return tuple(sorted((path.relative_to(folder).as_posix(), path.stat().st_size) for path in found))
 
 
-def _write(
-    collection: Finished, folder: Path, ending: str, rows: int, rows_per_file: int, progress: Progress
-) -> None:
+def _write(collection: Finished, folder: Path, ending: str, rows: int, rows_per_file: int, progress: Progress) -> None:
     """Write all rows as files of a size; their names say how many there are, as the hub's own do."""
     files = max(1, -(-rows // rows_per_file))
     tables = _cut(collection, rows_per_file)

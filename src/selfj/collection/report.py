@@ -92,6 +92,13 @@ def _blocks(described: Description, pictures: Mapping[str, Picture]) -> list[Blo
 def sentences(numbers: Mapping[str, Any]) -> list[str]:
     """What a person should know before the tables."""
     said = []
+    for name, fault in numbers["faults"].items():
+        said.append(f"The source {name} is not whole: {fault}")
+    for entry in numbers["evaluation"]:
+        said.append(
+            f"Compared with the evaluation set {entry['name']} ({entry['rows']:,} rows): {entry['contaminated']:,} rows "
+            "were dropped for it."
+        )
     names = [source["source"] for source in numbers["sources"] if not source["kept"]]
     if names:
         said.append(f"Sources of which nothing was kept ({len(names):,}): {', '.join(names)}.")
@@ -107,7 +114,9 @@ def sentences(numbers: Mapping[str, Any]) -> list[str]:
     personal = numbers["personal_data"]
     if personal["rows"]:
         marks = ", ".join(f"{n:,} {kind}" for kind, n in personal["marks"].items() if n)
-        said.append(f"Personal data is masked in {personal['rows']:,} rows: {marks}. What no pattern knows is still there.")
+        said.append(
+            f"Personal data is masked in {personal['rows']:,} rows: {marks}. What no pattern knows is still there."
+        )
     else:
         said.append("No row holds a mark of masked personal data.")
     verbs = numbers["verbs"]
@@ -193,7 +202,10 @@ def _language_grid(numbers: Mapping[str, Any]) -> Grid:
     told = {NONE: "not told (too short, or code)", "und": "not English"}
     shown = numbers["languages"][:_MOST_LANGUAGES]
     rows = [
-        (told.get(e["language"], e["language"]), (_count(e["rows"]), _words(percent(_share(e["rows"], numbers["kept"])))))
+        (
+            told.get(e["language"], e["language"]),
+            (_count(e["rows"]), _words(percent(_share(e["rows"], numbers["kept"])))),
+        )
         for e in shown
     ]
     rest = sum(entry["rows"] for entry in numbers["languages"][_MOST_LANGUAGES:])
@@ -203,7 +215,9 @@ def _language_grid(numbers: Mapping[str, Any]) -> Grid:
 
 
 def _time_grid(seconds: Mapping[str, Any]) -> Grid:
-    rows = tuple((name.replace("_", " "), (GridCell(float(n), digits=1),)) for name, n in seconds.items() if _is_number(n))
+    rows = tuple(
+        (name.replace("_", " "), (GridCell(float(n), digits=1),)) for name, n in seconds.items() if _is_number(n)
+    )
     return Grid("Time on the machine that made it", ("step", "seconds"), rows)
 
 

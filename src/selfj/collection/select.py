@@ -46,9 +46,9 @@ class Selection:
 
 PRESETS = {
     "judge": Selection(30_000, with_reference=True),
-    "sft": Selection(87_000),
+    "sft": Selection(87_000, with_reference=True),
 }
-"""Sizes of the paper: the instructions of its judges, which need references, and those of its instruction tuning."""
+"""Sizes of the paper: the instructions of its judges, and those of its instruction tuning; both need references here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +215,7 @@ def _about(
         "file": out.name,
         "sha256": file_digest(out),
         "rows": rows,
-        "collection": {"name": collection.name, "manifest": file_digest(collection.folder / "manifest.json")},
+        "collection": {"name": collection.name, "digest": collection.manifest.digest},
         "selection": {**asdict(replace(wanted, quotas=dict(wanted.quotas))), "embedder": embedder},
         "taken": [
             {"category": category, "source": source, "rows": taken, "fitting": available[category, source]}

@@ -139,9 +139,7 @@ def publish(
     return Published(folder, card, out, file, sending, address)
 
 
-def send_data(
-    sending: Sending, *, message: str, token_env: str | None = None, endpoint: str | None = None
-) -> str:
+def send_data(sending: Sending, *, message: str, token_env: str | None = None, endpoint: str | None = None) -> str:
     """Upload files of a data set to a repository of data on the model hub.
 
     Args:

@@ -101,9 +101,7 @@ def _drawn(picture: Picture, place: int) -> list[tuple[str, Markup]]:
     forms = [("", picture.figure)]
     if picture.narrow is not None:
         forms = [("wide", picture.figure), ("narrow", picture.narrow)]
-    return [
-        (name, Markup(to_svg(figure, label=picture.title, prefix=f"s{place}{name[:1]}"))) for name, figure in forms
-    ]
+    return [(name, Markup(to_svg(figure, label=picture.title, prefix=f"s{place}{name[:1]}"))) for name, figure in forms]
 
 
 def _span(cell: GridCell) -> str:
