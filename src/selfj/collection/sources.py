@@ -280,8 +280,9 @@ def _relevant(error: ValidationError) -> list[Any]:
 
 
 def _explain(fault: Any) -> str:
-    members = {"Text", "Choices", "CategoryBy", "str"}
-    path = ".".join(str(part) for part in fault["loc"] if part not in members and not str(part).startswith("list["))
+    # Pydantic names the members of a union in the path.
+    members = ("Text", "Choices", "CategoryBy", "str", "list[", "function-")
+    path = ".".join(str(part) for part in fault["loc"] if not str(part).startswith(members))
     if fault["type"] == "extra_forbidden":
         return f"{path} is not a field of a source"
     if fault["type"] == "missing":
