@@ -1,6 +1,7 @@
 """Texts repaired: their signs, line ends, blanks, and HTML around them; never their words."""
 
 import re
+import unicodedata
 from typing import Literal
 
 import pyarrow as pa
@@ -26,9 +27,9 @@ _LAID_OUT = r"[{}<>=;|\\$`#\[\]\"\t\n*+^~]|\(\)|--"
 
 
 def repair(texts: pa.Array, html: Literal["auto", "keep", "strip"], about: pa.Array | None = None) -> pa.Array:
-    """The texts repaired; null stays null. Repairing again changes nothing.
+    r"""The texts repaired; null stays null. Repairing again changes nothing.
 
-    Sequences of a wrong encoding are read again, HTML becomes text, line ends become `\\n`, signs that are not seen go,
+    Sequences of a wrong encoding are read again, HTML becomes text, line ends become `\n`, signs that are not seen go,
     blanks of all kinds become the usual one, and the text is in Unicode's form NFC. Outer white space goes, but not
     the indentation of a first line of several; ends of lines have no blanks; more than two empty lines become two;
     runs of blanks within a line of plain words become one. Blanks are left alone in a text with a block of code.
@@ -42,11 +43,9 @@ def repair(texts: pa.Array, html: Literal["auto", "keep", "strip"], about: pa.Ar
     if not some(suspects):
         return texts
     if about is None or html != "auto":
-        return where(texts, suspects, lambda part: settled(part, lambda some_: _once(some_, html, False)))
-    for state in (False, True):
-        mine = pc.and_(suspects, about if state else pc.invert(about))
-        texts = where(texts, mine, lambda part, state=state: settled(part, lambda rest: _once(rest, html, state)))
-    return texts
+        return where(texts, suspects, lambda part: settled(part, lambda rest: _once(rest, html, False)))
+    texts = where(texts, pc.and_not(suspects, about), lambda part: settled(part, lambda rest: _once(rest, html, False)))
+    return where(texts, pc.and_(suspects, about), lambda part: settled(part, lambda rest: _once(rest, html, True)))
 
 
 def _once(texts: pa.Array, html: Literal["auto", "keep", "strip"], about: bool) -> pa.Array:
@@ -70,7 +69,8 @@ def _encoded(texts: pa.Array) -> pa.Array:
 def _composed(texts: pa.Array) -> pa.Array:
     texts = where(texts, matches(texts, _JOINERS), each(lambda text: _LOOSE_JOINER.sub("", text)))
     texts = pc.replace_substring_regex(texts, _SPACES, " ")
-    return pc.utf8_normalize(texts, "NFC")
+    # Arrow's own utf8_normalize decomposes under the name of NFC.
+    return each(lambda text: unicodedata.normalize("NFC", text))(texts)
 
 
 def _spaced(texts: pa.Array) -> pa.Array:
