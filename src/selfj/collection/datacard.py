@@ -27,6 +27,8 @@ _COLUMNS = (
     ("copy_sources", "the sources of those"),
 )
 _REASONS = {
+    "duplicate": "the same words as a row that is kept",
+    "near_duplicate": "nearly the same words as a row that is kept",
     "contaminated": "equals, nearly equals or holds an instruction of an evaluation set",
     "empty_instruction": "nothing is asked",
     "too_short": "the instruction is too short",
@@ -117,9 +119,9 @@ def _hub_licence(licence: str) -> str:
 def _opening(numbers: Mapping[str, Any], used: Sequence[Mapping[str, Any]]) -> str:
     share = percent(numbers["with_reference"] / numbers["kept"] if numbers["kept"] else None)
     return (
-        f"{numbers['kept']:,} instructions from {len(used):,} sources, {numbers['with_reference']:,} of them ({share}) with "
-        f"a reference answer. Made by `selfj collect` from {numbers['read']:,} rows, by the recipe of Self-J (Ye and Ng "
-        "2024): good instructions are kept as they were written, in three categories. Texts are repaired (encoding, "
+        f"{numbers['kept']:,} instructions from {len(used):,} sources, {numbers['with_reference']:,} of them ({share}) "
+        f"with a reference answer. Made by `selfj collect` from {numbers['read']:,} rows, by the recipe of Self-J (Ye and "
+        "Ng 2024): good instructions are kept as they were written, in three categories. Texts are repaired (encoding, "
         "markup), rows without use and duplicates are dropped, and every dropped row is counted with its reason.\n"
     )
 
@@ -152,8 +154,8 @@ def _sources(used: Sequence[Mapping[str, Any]]) -> list[str]:
     unknown = [source["source"] for source in used if source["licence"] == "unknown"]
     lines = [
         "## Sources and licences\n",
-        "Each row stays under the licence of its source, and whoever passes rows on owes the source the attribution that "
-        "the licence asks for: name the repository given here. Licences are as the sources' own cards state them, and "
+        "Each row stays under the licence of its source, and whoever passes rows on owes the source the attribution "
+        "that the licence asks for: name the repository given here. Licences are as the sources' own cards state them, and "
         "nobody vouches for them here.\n",
         *table(("source", "repository", "rows", "references", "licence", "note"), rows),
     ]
@@ -172,12 +174,6 @@ def _dropped(numbers: Mapping[str, Any]) -> list[str]:
     rows = []
     for entry in numbers["reasons"]:
         told = _REASONS.get(entry["reason"], "")
-        if "duplicate" in entry["reason"]:
-            told = (
-                "the same as a row that is kept"
-                if "near" not in entry["reason"]
-                else "nearly the same as a row that is kept"
-            )
         share = percent(entry["rows"] / numbers["read"])
         rows.append((f"`{entry['reason']}`", f"{entry['rows']:,}", share, told))
     if not rows:
@@ -192,14 +188,12 @@ def _limits(numbers: Mapping[str, Any]) -> list[str]:
     lines = [
         "## Limits\n",
         "* Nobody read the rows one by one. Instructions can be wrong, biased or harmful, and references can be false.",
-        f"* Personal data that a pattern knows is masked ({personal:,} rows hold such a mark); names and whatever has no "
-        "fixed form are still there.",
+        f"* Personal data that a pattern knows is masked ({personal:,} rows hold such a mark); names and whatever has "
+        "no fixed form are still there.",
     ]
     if judged:
         lines.append(f"* The category of {judged:,} rows is a classifier's, which errs.")
-    lines.append(
-        "* What was dropped as a duplicate was compared by its words, so the same question in other words is kept."
-    )
+    lines.append("* Duplicates were found by their words, so the same question in other words is still there.")
     return [*lines, ""]
 
 

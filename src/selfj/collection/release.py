@@ -143,7 +143,8 @@ def _found(out: Path, about: dict[str, Any]) -> Release:
     if {name: kept.get(name) for name in about} != about:
         raise ConfigError(f"{out} is there already and is no release of this kind: name another folder with --out.")
     names = [name for name, _ in _listing(out) if name != _SUMS]
-    sums = dict(reversed(line.split("  ", 1)) for line in (out / _SUMS).read_text("utf-8").splitlines())
+    pairs = (line.partition("  ") for line in (out / _SUMS).read_text("utf-8").splitlines())
+    sums = {name: digest for digest, _, name in pairs}
     damaged = sorted(
         {name for name in names if name in sums and file_digest(out / name) != sums[name]} | (set(sums) - set(names))
     )

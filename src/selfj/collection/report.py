@@ -62,13 +62,13 @@ def _lead(numbers: Mapping[str, Any]) -> str:
 
 
 def _facts(numbers: Mapping[str, Any]) -> list[Fact]:
-    kept, read = numbers["kept"], numbers["read"]
+    kept, read, references = numbers["kept"], numbers["read"], numbers["with_reference"]
     doubled = sum(entry["rows"] for entry in numbers["duplicates"])
     return [
         Fact("Kept", figures.short_count(kept), f"{percent(_share(kept, read))} of {read:,} rows read"),
-        Fact("With a reference", percent(_share(numbers["with_reference"], kept)), f"{numbers['with_reference']:,} rows"),
-        Fact("Duplicates", figures.short_count(doubled), f"{percent(_share(doubled, read))} of the rows read were dropped"),
-    ]  # fmt: skip
+        Fact("With a reference", percent(_share(references, kept)), f"{references:,} rows"),
+        Fact("Duplicates", figures.short_count(doubled), f"{percent(_share(doubled, read))} of the rows read"),
+    ]
 
 
 def _blocks(described: Description, pictures: Mapping[str, Picture]) -> list[Block]:
@@ -115,7 +115,7 @@ def sentences(numbers: Mapping[str, Any]) -> list[str]:
     if personal["rows"]:
         marks = ", ".join(f"{n:,} {kind}" for kind, n in personal["marks"].items() if n)
         said.append(
-            f"Personal data is masked in {personal['rows']:,} rows: {marks}. What no pattern knows is still there."
+            f"Personal data is masked in {personal['rows']:,} rows: {marks}. What fits no pattern is still there."
         )
     else:
         said.append("No row holds a mark of masked personal data.")
@@ -123,7 +123,7 @@ def sentences(numbers: Mapping[str, Any]) -> list[str]:
     if verbs is not None and verbs["read"]:
         share = percent(_share(verbs["with_verb"], verbs["read"]))
         said.append(
-            f"Of {verbs['read']:,} English instructions drawn by hash, {share} have a root verb besides be, have and do."
+            f"Of {verbs['read']:,} English instructions drawn by hash, {share} have a root verb other than be, have, do."
         )
     return said
 
@@ -265,7 +265,7 @@ def _pictures(numbers: Mapping[str, Any]) -> dict[str, Picture]:
         found["duplicates"] = Picture(
             "Duplicates within and between sources",
             figures.duplicates(pairs),
-            "Rows of the source at the left that were dropped for a row of the source at the top. The diagonal is what "
+            "Rows of the source at the left that were dropped for one of the source at the top. The diagonal is what "
             "a source repeats of itself.",
             figures.duplicates(pairs, width=NARROW),
         )
@@ -313,12 +313,14 @@ def _source_picture(numbers: Mapping[str, Any], categories: list[str]) -> Pictur
 
 def _length_picture(numbers: Mapping[str, Any], categories: list[str]) -> Picture:
     found = numbers["lengths"]
-    bins = [{name: entry["rows"] for name, entry in found[kind].items()} for kind in ("instruction", "reference")]
+    asked, answered = (
+        {name: entry["rows"] for name, entry in found[kind].items()} for kind in ("instruction", "reference")
+    )
     return Picture(
         "How long they are",
-        figures.lengths(found["edges"], *bins, categories, width=WIDE),
+        figures.lengths(found["edges"], asked, answered, categories, width=WIDE),
         "Share of each category's rows by length; the axis of lengths is logarithmic.",
-        figures.lengths(found["edges"], *bins, categories, width=NARROW),
+        figures.lengths(found["edges"], asked, answered, categories, width=NARROW),
     )
 
 

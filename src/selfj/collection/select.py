@@ -48,7 +48,7 @@ PRESETS = {
     "judge": Selection(30_000, with_reference=True),
     "sft": Selection(87_000, with_reference=True),
 }
-"""Sizes of the paper: the instructions of its judges, and those of its instruction tuning; both need references here."""
+"""Sizes of the paper: the instructions of its judges and those of its instruction tuning. Here both need references."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,8 @@ def select(
 ) -> Selected:
     """Select rows and write them as Parquet that a run reads, with a JSON file beside it.
 
-    The same collection and selection give the same bytes, however the rows lie in parts. Rows stand in the order of their
-    hashes, so that any beginning of the file is a random part of it.
+    The same collection and selection give the same bytes, however the rows lie in parts. Rows stand in the order of
+    their hashes, so that any beginning of the file is a random part of it.
 
     Args:
         collection: A finished collection.

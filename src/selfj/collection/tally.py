@@ -1,7 +1,7 @@
 """Counts over a finished collection in one pass, in memory that does not grow with its rows."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -111,9 +111,10 @@ def _count_kept(made: Tally, table: pa.Table) -> None:
     made.masked_rows += pc.sum(pc.or_(*marks)).as_py() or 0
 
 
-def _grouped(table: pa.Table, columns: Sequence[str]) -> dict[tuple[str, ...], int]:
+def _grouped(table: pa.Table, columns: tuple[str, str]) -> dict[tuple[str, str], int]:
+    """Rows by the values of two columns."""
     found = table.select(list(columns)).group_by(list(columns)).aggregate([([], "count_all")])
-    keys = zip(*(found[name].to_pylist() for name in columns), strict=True)
+    keys = zip(found[columns[0]].to_pylist(), found[columns[1]].to_pylist(), strict=True)
     return dict(zip(keys, found["count_all"].to_pylist(), strict=True))
 
 

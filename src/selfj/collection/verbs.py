@@ -95,7 +95,7 @@ def _reader() -> Callable[[str], Root | None]:
         from textblob.en.taggers import PatternTagger
     except ImportError as error:
         raise MissingDependency(
-            f"Root verbs need the package {error.name}: pip install 'selfj[collect]', or leave them out with --no-verbs."
+            f"Root verbs need the package {error.name}: pip install 'selfj[collect]', or leave them out: --no-verbs."
         ) from error
     tagger = PatternTagger()
     with warnings.catch_warnings():
