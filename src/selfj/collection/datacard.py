@@ -117,12 +117,13 @@ def _hub_licence(licence: str) -> str:
 
 
 def _opening(numbers: Mapping[str, Any], used: Sequence[Mapping[str, Any]]) -> str:
-    share = percent(numbers["with_reference"] / numbers["kept"] if numbers["kept"] else None)
+    references = numbers["with_reference"]
+    share = percent(references / numbers["kept"] if numbers["kept"] else None)
     return (
-        f"{numbers['kept']:,} instructions from {len(used):,} sources, {numbers['with_reference']:,} of them ({share}) "
-        f"with a reference answer. Made by `selfj collect` from {numbers['read']:,} rows, by the recipe of Self-J (Ye and "
-        "Ng 2024): good instructions are kept as they were written, in three categories. Texts are repaired (encoding, "
-        "markup), rows without use and duplicates are dropped, and every dropped row is counted with its reason.\n"
+        f"{numbers['kept']:,} instructions from {len(used):,} sources, {references:,} of them ({share}) "
+        f"with a reference answer. Made by `selfj collect` from {numbers['read']:,} rows, by the recipe of Self-J "
+        "(Ye and Ng 2024): good instructions are kept as they were written, in three categories. Texts are repaired "
+        "(encoding, markup), rows without use and duplicates are dropped, and every dropped row is counted with its reason.\n"
     )
 
 
@@ -155,8 +156,8 @@ def _sources(used: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = [
         "## Sources and licences\n",
         "Each row stays under the licence of its source, and whoever passes rows on owes the source the attribution "
-        "that the licence asks for: name the repository given here. Licences are as the sources' own cards state them, and "
-        "nobody vouches for them here.\n",
+        "that the licence asks for: name the repository given here. Licences are as the sources' own cards state them, "
+        "and nobody vouches for them here.\n",
         *table(("source", "repository", "rows", "references", "licence", "note"), rows),
     ]
     if unknown:

@@ -51,9 +51,9 @@ def short_count(n: float) -> str:
         ('690', '12.3k', '5.75M')
     """
     for limit, unit in ((1e6, "M"), (1e3, "k")):
-        if n >= limit:
+        if n >= 0.9995 * limit:
             value = n / limit
-            return f"{value:.{max(0, 2 - int(math.log10(value)))}f}{unit}"
+            return f"{value:.{max(0, 2 - int(math.log10(max(1.0, value * 1.0005))))}f}{unit}"
     return f"{n:,.0f}"
 
 

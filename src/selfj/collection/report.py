@@ -96,8 +96,8 @@ def sentences(numbers: Mapping[str, Any]) -> list[str]:
         said.append(f"The source {name} is not whole: {fault}")
     for entry in numbers["evaluation"]:
         said.append(
-            f"Compared with the evaluation set {entry['name']} ({entry['rows']:,} rows): {entry['contaminated']:,} rows "
-            "were dropped for it."
+            f"Compared with the evaluation set {entry['name']} ({entry['rows']:,} rows): {entry['contaminated']:,} "
+            "rows were dropped for it."
         )
     names = [source["source"] for source in numbers["sources"] if not source["kept"]]
     if names:
@@ -123,7 +123,7 @@ def sentences(numbers: Mapping[str, Any]) -> list[str]:
     if verbs is not None and verbs["read"]:
         share = percent(_share(verbs["with_verb"], verbs["read"]))
         said.append(
-            f"Of {verbs['read']:,} English instructions drawn by hash, {share} have a root verb other than be, have, do."
+            f"Of {verbs['read']:,} English instructions drawn by hash {share} have a root verb beside be, have and do."
         )
     return said
 
