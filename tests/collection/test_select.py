@@ -50,7 +50,7 @@ def kept(cells=None):
         for k in range(n):
             # Most rows are alike; a few are far from all others.
             words = " ".join(chance.choice(["red", "blue"]) for _ in range(3)) if k % 20 else f"odd{k} strange{k}"
-            place = k + 10_000 * "common coding academic".split().index(category)
+            place = k + 10_000 * ["common", "coding", "academic"].index(category)
             made.append(row(source, place, f"{words} {category}", category, "yes" if k % 2 else None))
     chance.shuffle(made)
     return made

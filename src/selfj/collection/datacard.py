@@ -123,7 +123,8 @@ def _opening(numbers: Mapping[str, Any], used: Sequence[Mapping[str, Any]]) -> s
         f"{numbers['kept']:,} instructions from {len(used):,} sources, {references:,} of them ({share}) "
         f"with a reference answer. Made by `selfj collect` from {numbers['read']:,} rows, by the recipe of Self-J "
         "(Ye and Ng 2024): good instructions are kept as they were written, in three categories. Texts are repaired "
-        "(encoding, markup), rows without use and duplicates are dropped, and every dropped row is counted with its reason.\n"
+        "(encoding, markup), rows without use and duplicates are dropped, and every dropped row is counted with its "
+        "reason.\n"
     )
 
 

@@ -1,5 +1,6 @@
 """A collection as files for others: Parquet, compressed JSONL, card and checksums; and their way to a model hub."""
 
+import io
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -195,13 +196,28 @@ def _writer(handle: IO[bytes], ending: str, stack: ExitStack) -> Callable[[pa.Ta
         writer = stack.enter_context(pq.ParquetWriter(handle, PART, compression="zstd"))
         return lambda table: writer.write_table(table.replace_schema_metadata(None).cast(PART))
     codec = "zstd" if ending.endswith("zst") else "gzip"
-    stream = stack.enter_context(pa.CompressedOutputStream(pa.PythonFile(handle, mode="w"), codec))
+    stream = stack.enter_context(pa.CompressedOutputStream(pa.PythonFile(_Open(handle), mode="w"), codec))
 
     def put_lines(table: pa.Table) -> None:
         lines = (json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in table.to_pylist())
         stream.write(("\n".join(lines) + "\n").encode("utf-8", "replace"))
 
     return put_lines
+
+
+class _Open(io.RawIOBase):
+    """A file that whoever writes to it cannot close."""
+
+    def __init__(self, handle: IO[bytes]) -> None:
+        self._handle = handle
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Pass bytes on."""
+        return self._handle.write(data)
 
 
 def lines(made: Release, sending: Sending | None, address: str | None) -> Sequence[str]:
