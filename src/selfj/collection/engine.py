@@ -6,6 +6,7 @@ bytes whoever does it, so a task may be done twice, and runner, order and number
 
 import os
 import pickle
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -111,6 +112,8 @@ def _plan(work: Callable[[Any], Any], tasks: dict[int, Any], runner: Runner) -> 
         do = daft.func.batch(return_dtype=DataType.binary(), batch_size=1)(_Do(work))
         frame = frame.select(do(frame["task"]).alias("result"))
     else:
+        # Daft leaves the pipes of its workers to the garbage collector.
+        warnings.filterwarnings("ignore", "unclosed file", ResourceWarning)
         workers = min(runner.workers, len(rows))
         do = daft.cls(_Worker, use_process=True, max_concurrency=workers)(work)
         frame = frame.select(do.do(frame["task"]).alias("result"))
