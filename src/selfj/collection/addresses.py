@@ -22,7 +22,6 @@ TRIES = 5
 _BACKOFF_S = 1.0
 _LONGEST_WAIT_S = 60.0
 _TIMEOUT_S = 60.0
-_PIECE = 1 << 20
 
 
 class _Again(Exception):
@@ -52,7 +51,7 @@ def download(
         backoff_s: Wait before the second try in seconds; it doubles.
 
     Raises:
-        SourceFault: The server has no such file, or it failed `TRIES` times without a byte coming in between.
+        SourceFault: The server has no such file, or it failed `TRIES` times without getting any further.
         ArtefactError: The folder cannot be written.
     """
     with explained(target):
@@ -60,14 +59,15 @@ def download(
     part = target.with_name(f".{target.name}.partial")
     headers = {"Accept-Encoding": "identity", "User-Agent": "selfj"}
     with httpx2.Client(headers=headers, timeout=_TIMEOUT_S, follow_redirects=True) as client:
-        failed = 0
+        failed, most = 0, _size(part)
         while True:
-            before = _size(part)
             try:
                 _try(client, url, part, source, advance)
                 break
             except _Again as again:
-                failed = 1 if _size(part) > before else failed + 1
+                # A try that got further than all before it was worth it.
+                failed = 1 if _size(part) > most else failed + 1
+                most = max(most, _size(part))
                 if failed >= TRIES:
                     raise SourceFault(
                         source, f"{shown(url)} failed {failed} times: {again}. Try again later."
@@ -172,7 +172,8 @@ def _write(reply: httpx2.Response, part: Path, start: int, advance: Callable[[in
     with explained(part), part.open("r+b" if start else "wb") as handle:
         handle.seek(start)
         handle.truncate()
-        for piece in reply.iter_raw(_PIECE):
+        # Pieces as they come: a larger one that a cut leaves unfilled would be lost.
+        for piece in reply.iter_raw():
             handle.write(piece)
             advance(len(piece))
         handle.flush()

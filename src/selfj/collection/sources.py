@@ -264,23 +264,25 @@ def parse(entries: object, where: str = "the collection") -> list[Source]:
 
 
 def _relevant(error: ValidationError) -> list[Any]:
-    """Faults of a union repeat for each of its members; keep those that go deepest."""
-    faults = error.errors(include_url=False)
-    best: dict[str, list[Any]] = {}
-    for fault in faults:
-        field = str(fault["loc"][0]) if fault["loc"] else ""
-        kept = best.setdefault(field, [])
-        depth = len(fault["loc"])
-        if kept and depth > len(kept[0]["loc"]):
-            kept.clear()
-        if not kept or depth == len(kept[0]["loc"]):
-            kept.append(fault)
-    return [fault for kept in best.values() for fault in kept]
+    """The faults of each field that go deepest; a field of several forms has faults for each of them."""
+    by_field: dict[str, list[Any]] = {}
+    for fault in error.errors(include_url=False):
+        by_field.setdefault(str(fault["loc"][:1]), []).append(fault)
+    found = []
+    for faults in by_field.values():
+        other_form = [
+            fault for fault in faults if not fault["type"].endswith(("string_type", "model_type", "list_type"))
+        ]
+        kept = other_form or faults[:1]
+        deepest = max(len(fault["loc"]) for fault in kept)
+        found += [fault for fault in kept if len(fault["loc"]) == deepest]
+    return found
 
 
 def _explain(fault: Any) -> str:
-    members = {"Text", "Choices", "CategoryBy", "str"}
-    path = ".".join(str(part) for part in fault["loc"] if part not in members and not str(part).startswith("list["))
+    # Pydantic names the members of a union in the path.
+    members = ("Text", "Choices", "CategoryBy", "str", "list[", "function-")
+    path = ".".join(str(part) for part in fault["loc"] if not str(part).startswith(members))
     if fault["type"] == "extra_forbidden":
         return f"{path} is not a field of a source"
     if fault["type"] == "missing":

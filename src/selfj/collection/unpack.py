@@ -98,11 +98,8 @@ def _unpacked(path: Path, head: bytes) -> Iterator[IO[bytes]]:
         with gzip.open(path, "rb") as stream:
             yield stream  # type: ignore[misc]
         return
-    try:
-        with pa.input_stream(str(path), compression="zstd") as raw:
-            yield io.BufferedReader(_Stream(raw))
-    except OSError as error:
-        raise pa.ArrowInvalid(str(error)) from error
+    with pa.input_stream(str(path), compression="zstd") as raw:
+        yield io.BufferedReader(_Stream(raw))
 
 
 class _Stream(io.RawIOBase):
@@ -115,7 +112,11 @@ class _Stream(io.RawIOBase):
         return True
 
     def readinto(self, target: Any) -> int:
-        data = self._raw.read(len(target))
+        try:
+            data = self._raw.read(len(target))
+        except OSError as error:
+            # Not a fault of the disk, which an OSError means elsewhere.
+            raise pa.ArrowInvalid(str(error)) from error
         target[: len(data)] = data
         return len(data)
 

@@ -79,7 +79,8 @@ class ArrowColumns:
 
     def _walk(self, path: ColumnPath) -> Any:
         if path.column not in self._table.column_names:
-            raise MissingColumn(f"there is no column {path.column!r}")
+            found = ", ".join(self._table.column_names[:30]) or "none"
+            raise MissingColumn(f"there is no column {path.column!r}; found {found}")
         array = self._table[path.column].combine_chunks()
         if isinstance(array, pa.ChunkedArray):
             array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.nulls(0)
