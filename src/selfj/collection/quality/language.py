@@ -14,6 +14,7 @@ from selfj.collection.quality.function_words import ARABIC, CYRILLIC, LATIN
 from selfj.collection.quality.words import Words, bytes_of, hash_of
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 _BUCKETS = 1 << 20
 _SCRIPTS: tuple[tuple[str, str, str], ...] = (
@@ -48,8 +49,8 @@ _SCRIPTS: tuple[tuple[str, str, str], ...] = (
 _LETTERS = {
     "de": "äöüß", "fr": "éèêçàùœ", "es": "ñ¿¡óíáé", "pt": "ãõçêâ", "pl": "łążśćęń", "cs": "řěůčšž", "sk": "ľĺŕôčšž",
     "hu": "őűáéö", "ro": "ăâîșțşţ", "sv": "äåö", "da": "æøå", "no": "æøå", "fi": "äö", "tr": "ğışç",
-    "vi": "ơưđạảấầẩậắằẳặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹ", "hr": "đčćšž", "sl": "čšž", "lt": "ėįųūąčšž", "lv": "āēīūļņķģ",
-    "et": "õäöü", "ca": "çàèòï", "it": "àèìòù", "nl": "ë",
+    "vi": "ơưđạảấầẩậắằẳặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹ", "hr": "đčćšž", "sl": "čšž",
+    "lt": "ėįųūąčšž", "lv": "āēīūļņķģ", "et": "õäöü", "ca": "çàèòï", "it": "àèìòù", "nl": "ë",
 }  # fmt: skip
 """Letters beyond ASCII that speak for a language."""
 _LETTER_WEIGHT = 0.25
@@ -69,14 +70,16 @@ _CLOSE = 0.5
 _LIKE_ENGLISH = 12.3
 """Likeness from which a text whose words tell nothing is English."""
 _UNLIKE_ENGLISH = 11.0
-_LETTERS_LEAST = 24
+_LETTERS_FEW = 6
+"""Letters below which spelling tells nothing."""
+_LETTERS_LEAST = 32
 """Letters from which a text without an English word that is spelled unlike English is foreign."""
 UNKNOWN = "und"
 """A language that is not English, and else is not known."""
 _CODES = np.zeros(256, np.uint8)
 for _large, _small in zip(range(65, 91), range(97, 123), strict=True):
     _CODES[[_large, _small]] = _small - 96
-_GROUPS = {"": tuple(LATIN), "cyrillic": tuple(CYRILLIC), "arabic": tuple(ARABIC)}
+_NONE = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +131,9 @@ def _scripts() -> tuple[tuple[str, ...], npt.NDArray[np.uint8]]:
 
 
 @functools.cache
-def _letters() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8], Floats]:
-    """Languages that have letters of their own; which letters (bits) of U+0000 to U+1FFF are whose."""
+def _letters() -> tuple[npt.NDArray[np.uint8], Floats]:
+    """Kind of each letter that speaks for a language, 0 for others; and for which each kind speaks, and how much."""
     names = table().names
-    columns = np.array([names.index(name) for name in _LETTERS])
     signs = sorted(set("".join(_LETTERS.values())))
     kinds = np.zeros(1 << 16, np.uint8)
     weights = np.zeros((len(signs) + 1, len(names)), np.float64)
@@ -139,56 +141,92 @@ def _letters() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8], Floats]:
         kinds[[ord(sign), ord(sign.upper()[0])]] = kind
         for name, own in _LETTERS.items():
             weights[kind, names.index(name)] = _LETTER_WEIGHT * (sign in own)
-    return columns, kinds, weights
+    return kinds, weights
 
 
-def languages(texts: pa.Array, found_words: Words) -> list[str | None]:
-    """The language of each text as a code of two letters; None where it cannot be told.
+def languages(texts: pa.Array, found_words: Words) -> pa.Array:
+    """The language of each text as a code of two letters, shape (n,); null where it cannot be told.
+
+    `und` stands for a language that is not English, and else is not known.
 
     Example:
         >>> texts = pa.array(["Wie hoch ist der Berg?", "How high is the mountain?", "x = 3", "Какой сегодня день?"])
-        >>> languages(texts, words(bytes_of(texts)))
+        >>> languages(texts, words(bytes_of(texts))).to_pylist()
         ['de', 'en', None, 'ru']
     """
     held = table()
     n = len(texts)
-    places = held.places[(found_words.hashes & np.uint64(_BUCKETS - 1)).astype(np.int64)]
+    places = held.places[(found_words.hashes & np.uint64(_BUCKETS - 1)).astype(np.int64)].astype(np.int64)
     hit = np.flatnonzero((held.hashes[places] == found_words.hashes) & (places > 0))
     rows, places = found_words.rows[hit], places[hit]
     others = np.bincount(rows, held.foreign[places], minlength=n)
     english = np.bincount(rows, held.weights[places, 0], minlength=n)
     count = found_words.counts
-    told = (english >= _LEAST) & (english >= _LEAST_SHARE * count)
     foreign = flags(matches(texts, r"[^\x00-\x7f]"))
-    plain = told & (english >= others) & ~foreign
-    found: list[str | None] = ["en" if sure else None for sure in plain.tolist()]
+    plain = (english >= _LEAST) & (english >= _LEAST_SHARE * count) & (english >= others) & ~foreign
+    codes = np.where(plain, 0, _NONE)
     rest = np.flatnonzero(~plain)
-    if not len(rest):
-        return found
-    inverse = np.full(n, -1)
-    inverse[rest] = np.arange(len(rest))
-    mine = inverse[rows] >= 0
-    rows, places = inverse[rows[mine]], places[mine]
-    scores = _sums(held.weights[places], rows, len(rest))
-    texts = texts.take(pa.array(rest))
-    own = np.flatnonzero(foreign[rest])
-    scripts = _by_letters(texts.take(pa.array(own)), scores, own) if len(own) else {}
-    bounds = np.searchsorted(rows, np.arange(len(rest) + 1)).tolist()
+    if len(rest):
+        inverse = np.full(n, -1)
+        inverse[rest] = np.arange(len(rest))
+        mine = inverse[rows] >= 0
+        codes[rest] = _told(texts.take(pa.array(rest)), inverse[rows[mine]], places[mine], count[rest], foreign[rest])
+    return _names().take(pa.array(codes, pa.int64(), mask=codes == _NONE))
+
+
+@functools.cache
+def _names() -> pa.Array:
+    """Languages of frequent words, then `und`, then scripts."""
+    return pa.array([*table().names, UNKNOWN, *_scripts()[0]], pa.string())
+
+
+def _told(texts: pa.Array, rows: Ints, places: Ints, count: Ints, foreign: npt.NDArray[np.bool_]) -> Ints:
+    """Places of languages in `_names`, shape (n,); `_NONE` where it cannot be told.
+
+    Args:
+        texts: Strings, shape (n,).
+        rows: Text of each frequent word found.
+        places: Which word it is.
+        count: Words of each text.
+        foreign: Whether each text has a sign beyond ASCII.
+    """
+    held = table()
+    n = len(texts)
+    scores = _sums(held.weights[places], rows, n)
+    scripts = np.full(n, _NONE)
+    own = np.flatnonzero(foreign)
+    if len(own):
+        scripts[own] = _by_letters(texts.take(pa.array(own)), scores, own)
+    latin = len(LATIN)
+    best = scores[:, :latin].argmax(axis=1)
+    score = scores[np.arange(n), best]
+    english = scores[:, 0]
+    speaks = held.weights[places, best[rows]] > 0
+    pairs = np.unique(rows[speaks] * len(held.hashes) + places[speaks])
+    distinct = np.bincount(pairs // len(held.hashes), minlength=n)
+    sure = (score >= _LEAST) & (score >= _LEAST_SHARE * count) & ((best == 0) | (distinct > 1))
+    codes = np.where(sure, best, _NONE)
+    codes[(english >= _ENGLISH_LEAST) & (english * _AHEAD >= score)] = 0
     likeness, letters = english_likeness(texts)
-    for at, row in enumerate(rest.tolist()):
-        whose = set(places[bounds[at] : bounds[at + 1]].tolist())
-        told_as = _told(scores[at], int(count[row]), whose, scripts.get(at, ""))
-        close = scores[at].max() <= scores[at, 0] + _CLOSE
-        if told_as is None and close and letters[at] and likeness[at] >= _LIKE_ENGLISH:
-            told_as = "en"
-        elif told_as is None and letters[at] >= _LETTERS_LEAST and likeness[at] < _UNLIKE_ENGLISH and not english[row]:
-            told_as = UNKNOWN
-        found[row] = told_as
-    return found
+    open_ = codes == _NONE
+    like = open_ & (score <= english + _CLOSE) & (letters >= _LETTERS_FEW) & (likeness >= _LIKE_ENGLISH)
+    unlike = open_ & (letters >= _LETTERS_LEAST) & (likeness < _UNLIKE_ENGLISH) & (english == 0)
+    codes[like] = 0
+    codes[unlike] = len(held.names)
+    first = len(held.names) + 1
+    codes = np.where(scripts == _NONE, codes, first + scripts)
+    for name, words in (("cyrillic", CYRILLIC), ("arabic", ARABIC)):
+        begin = held.names.index(next(iter(words)))
+        mine = scripts == _scripts()[0].index(name)
+        codes[mine] = begin + scores[mine, begin : begin + len(words)].argmax(axis=1)
+    return codes
 
 
-def english_likeness(texts: pa.Array) -> tuple[Floats, npt.NDArray[np.int64]]:
-    """How English the spelling of each text is, as the mean of log2(1 + count) of its triples of letters; and how many."""
+def english_likeness(texts: pa.Array) -> tuple[Floats, Ints]:
+    """How English the spelling of each text is, and how many letters it has; each of shape (n,).
+
+    The first is the mean of log2(1 + count) over its triples of letters, about 8 to 14.
+    """
     held = bytes_of(texts)
     codes = _CODES[held.data]
     before, after = np.zeros_like(codes), np.zeros_like(codes)
@@ -204,7 +242,7 @@ def english_likeness(texts: pa.Array) -> tuple[Floats, npt.NDArray[np.int64]]:
     return sums / np.maximum(number, 1), number
 
 
-def _sums(values: Floats, rows: npt.NDArray[np.int64], n: int) -> Floats:
+def _sums(values: Floats, rows: Ints, n: int) -> Floats:
     """Sums of values of the same row; rows come in order."""
     sums = np.zeros((n, values.shape[1]))
     if len(rows):
@@ -213,43 +251,29 @@ def _sums(values: Floats, rows: npt.NDArray[np.int64], n: int) -> Floats:
     return sums
 
 
-def _by_letters(texts: pa.Array, scores: Floats, at: npt.NDArray[np.int64]) -> dict[int, str]:
-    """Adds to the scores what letters tell; gives the script of texts mostly in another than Latin, by place."""
+def _by_letters(texts: pa.Array, scores: Floats, at: Ints) -> Ints:
+    """Adds to the scores what letters tell; gives the script of texts mostly in another than Latin, `_NONE` else.
+
+    Args:
+        texts: Strings, shape (m,).
+        scores: Of all rows; changed in place.
+        at: Row of each text, shape (m,).
+    """
     names, kinds = _scripts()
+    n = len(texts)
     points = np.frombuffer("".join(texts.to_pylist()).encode("utf-32-le"), np.uint32)
     points = np.where(points < 1 << 16, points, 0)
-    rows = np.repeat(np.arange(len(texts)), pc.utf8_length(texts).to_numpy())
+    rows = np.repeat(np.arange(n), pc.utf8_length(texts).to_numpy())
     width = len(names) + 2
-    found = np.bincount(rows * width + kinds[points], minlength=len(texts) * width).reshape(-1, width)
-    columns, letters, weights = _letters()
+    found = np.bincount(rows * width + kinds[points], minlength=n * width).reshape(-1, width)
+    letters, weights = _letters()
     which = letters[points]
     some = np.flatnonzero(which)
-    extra = _sums(weights[which[some]], rows[some], len(texts))
-    scores[at] += np.minimum(extra, _MOST_FROM_LETTERS)
+    scores[at] += np.minimum(_sums(weights[which[some]], rows[some], n), _MOST_FROM_LETTERS)
     total = found[:, 1:].sum(axis=1)
     best = found[:, 2:].argmax(axis=1)
-    held = {}
-    for i in np.flatnonzero(2 * found[np.arange(len(texts)), best + 2] > total).tolist():
-        held[int(at[i])] = names[best[i]]
-    japanese, chinese = names.index("ja") + 2, names.index("zh") + 2
-    both = found[:, japanese] + found[:, chinese]
-    for i in np.flatnonzero(2 * both > total).tolist():
-        held[int(at[i])] = "ja" if 10 * found[i, japanese] >= both[i] else "zh"
-    return held
-
-
-def _told(scores: Floats, count: int, whose: set[int], script: str) -> str | None:
-    held = table()
-    if script and script not in _GROUPS:
-        return script
-    own = [held.names.index(name) for name in _GROUPS.get(script, _GROUPS[""])]
-    best = own[int(scores[own].argmax())]
-    if script:
-        return held.names[best] if scores[best] > 0 else _GROUPS[script][0]
-    english = float(scores[0])
-    score = float(scores[best])
-    if best and english >= _ENGLISH_LEAST and english * _AHEAD >= score:
-        return "en"
-    if score < _LEAST or score < _LEAST_SHARE * count:
-        return None
-    return held.names[best] if not best or sum(held.weights[place, best] > 0 for place in whose) > 1 else None
+    scripts = np.where(2 * found[np.arange(n), best + 2] > total, best, _NONE)
+    japanese, chinese = names.index("ja"), names.index("zh")
+    both = found[:, japanese + 2] + found[:, chinese + 2]
+    kana = np.where(10 * found[:, japanese + 2] >= both, japanese, chinese)
+    return np.where(2 * both > total, kana, scripts)

@@ -6,7 +6,8 @@ import re
 SIGNS = r"</?[a-zA-Z][^<>]*>|<!--|&(?:#\d+|#[xX][0-9a-fA-F]+|[A-Za-z]+\d*);"
 """RE2 pattern; a text without it is not looked at."""
 ABOUT = (
-    r"\b(?:html5?|css|xml|xhtml|jsx?|tsx|react|vue|angular|svelte|javascript|typescript|php|jquery|dom|svg|markup|markdown|tags?"
+    r"\b(?:html5?|css|xml|xhtml|jsx?|tsx|react|vue|angular|svelte|javascript|typescript|php|jquery|dom|svg"
+    r"|markup|markdown|tags?"
     r"|entit(?:y|ies)|escap(?:e|ed|ing)|unescape|encod(?:e|ed|ing)|decod(?:e|ed|ing)|web ?pages?|web ?sites?|buttons?"
     r"|templates?|elements?|attributes?|components?|div|span|href|forms?|regexp?|scrap(?:e|ing)|parsers?|parse)\b"
 )
@@ -16,11 +17,10 @@ WHOLE = r"(?is)\A\s*<(?:p|div|h[1-6]|ul|ol|pre|blockquote)(?: [^<>]*)?>.*</(?:p|
 
 _WHOLE = re.compile(WHOLE.replace(r"\z", r"\Z"))
 _ABOUT = re.compile(ABOUT, re.IGNORECASE)
-_FORMAT = re.compile(
-    r"<br ?/?>|</(?:p|b|i|u|em|strong|li|ul|ol|a|span|sub|sup|h[1-6]|div|blockquote)>", re.IGNORECASE
-)
+_FORMAT = re.compile(r"<br ?/?>|</(?:p|b|i|u|em|strong|li|ul|ol|a|span|sub|sup|h[1-6]|div|blockquote)>", re.IGNORECASE)
 _CODE = re.compile(
-    r"[{}]|\w\(\)|[=!]=|=>|;[ \t]*(?:\n|\Z)|</?(?:html|body|head|script|style|button|form|input|select|svg|table|img|meta)\b"
+    r"[{}]|\w\(\)|[=!]=|=>|;[ \t]*(?:\n|\Z)|</?(?:html|body|head|script|style|button|form|input|select|svg"
+    r"|table|img|meta)\b"
     r"|\b(?:class|id|style)=|^\s*(?:def|import|from|public|const|let|var|function)\b",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -46,14 +46,10 @@ _STEPS = (
 )
 
 
-def plain(text: str, about: bool = False) -> str:
+def plain(text: str) -> str:
     """The text without tags and entities, if it is HTML; as it was if it is code or about HTML.
 
     Blocks of code become Markdown's.
-
-    Args:
-        text: May be HTML.
-        about: Whether the row is about HTML, so that only a text that is HTML as a whole is changed.
 
     Example:
         >>> plain("<p>Is 2 &lt; 3?</p>"), plain("What does <p> mean in HTML?")
@@ -61,9 +57,9 @@ def plain(text: str, about: bool = False) -> str:
     """
     if "```" in text:
         return text
-    if not about and _WHOLE.match(text):
+    if _WHOLE.match(text):
         return _stripped(text)
-    if about or _ABOUT.search(text) or _CODE.search(text):
+    if _ABOUT.search(text) or _CODE.search(_ENTITY.sub(" ", text)):
         return text
     return _stripped(text) if _FORMAT.search(text) else _entities(text)
 
@@ -75,7 +71,9 @@ def stripped(text: str) -> str:
 
 def _stripped(text: str) -> str:
     parts = _PRE.split(text)
-    held = [f"\n\n```\n{_entities(part).strip(chr(10))}\n```\n\n" if i % 2 else _words(part) for i, part in enumerate(parts)]
+    held = [
+        f"\n\n```\n{_entities(part).strip(chr(10))}\n```\n\n" if i % 2 else _words(part) for i, part in enumerate(parts)
+    ]
     return re.sub(r"\n{3,}", "\n\n", "".join(held)).strip()
 
 

@@ -1,6 +1,7 @@
 """Texts repaired: their signs, line ends, blanks, and HTML around them; never their words."""
 
 import re
+import unicodedata
 from typing import Literal
 
 import pyarrow as pa
@@ -8,6 +9,8 @@ import pyarrow.compute as pc
 
 from selfj.collection.quality import markup, mojibake
 from selfj.collection.quality.arrow import each, matches, settled, some, where
+
+Html = Literal["auto", "keep", "strip"]
 
 _SUSPECT = (
     r"[^\x00-\x7f]|[\x00-\x08\x0b-\x1f\x7f]|\A\s|\s\z|&[a-zA-Z#]|<[/!]?[a-zA-Z\-]|[^\s] {2,}[^\s]|\n\n\n\n|[ \t]\n"
@@ -25,10 +28,10 @@ _LAID_OUT = r"[{}<>=;|\\$`#\[\]\"\t\n*+^~]|\(\)|--"
 """Signs of code, formulas and tables: where one occurs, runs of blanks may mean something."""
 
 
-def repair(texts: pa.Array, html: Literal["auto", "keep", "strip"], about: pa.Array | None = None) -> pa.Array:
-    """The texts repaired; null stays null. Repairing again changes nothing.
+def repair(texts: pa.Array, html: Html, about: pa.Array | None = None) -> pa.Array:
+    r"""The texts repaired; null stays null. Repairing again changes nothing.
 
-    Sequences of a wrong encoding are read again, HTML becomes text, line ends become `\\n`, signs that are not seen go,
+    Sequences of a wrong encoding are read again, HTML becomes text, line ends become `\n`, signs that are not seen go,
     blanks of all kinds become the usual one, and the text is in Unicode's form NFC. Outer white space goes, but not
     the indentation of a first line of several; ends of lines have no blanks; more than two empty lines become two;
     runs of blanks within a line of plain words become one. Blanks are left alone in a text with a block of code.
@@ -36,24 +39,22 @@ def repair(texts: pa.Array, html: Literal["auto", "keep", "strip"], about: pa.Ar
     Args:
         texts: Strings, shape (n,).
         html: See `Quality.html`.
-        about: Whether each row is about HTML; shape (n,).
+        about: Whether each row is about HTML, so that `auto` leaves its tags; shape (n,).
     """
     suspects = matches(texts, _SUSPECT)
     if not some(suspects):
         return texts
-    if about is None or html != "auto":
-        return where(texts, suspects, lambda part: settled(part, lambda some_: _once(some_, html, False)))
-    for state in (False, True):
-        mine = pc.and_(suspects, about if state else pc.invert(about))
-        texts = where(texts, mine, lambda part, state=state: settled(part, lambda rest: _once(rest, html, state)))
-    return texts
+    if about is not None and html == "auto":
+        texts = where(texts, pc.and_(suspects, about), lambda part: settled(part, lambda rest: _once(rest, "keep")))
+        suspects = pc.and_not(suspects, about)
+    return where(texts, suspects, lambda part: settled(part, lambda rest: _once(rest, html)))
 
 
-def _once(texts: pa.Array, html: Literal["auto", "keep", "strip"], about: bool) -> pa.Array:
+def _once(texts: pa.Array, html: Html) -> pa.Array:
     foreign = matches(texts, r"[^\x00-\x7f]")
     texts = where(texts, foreign, _encoded)
     if html != "keep":
-        change = markup.stripped if html == "strip" else lambda text: markup.plain(text, about)
+        change = markup.stripped if html == "strip" else markup.plain
         texts = where(texts, matches(texts, markup.SIGNS), each(change))
     texts = pc.replace_substring_regex(texts, _LINE_ENDS, "\n")
     texts = pc.replace_substring_regex(texts, _UNSEEN, "")
@@ -70,7 +71,8 @@ def _encoded(texts: pa.Array) -> pa.Array:
 def _composed(texts: pa.Array) -> pa.Array:
     texts = where(texts, matches(texts, _JOINERS), each(lambda text: _LOOSE_JOINER.sub("", text)))
     texts = pc.replace_substring_regex(texts, _SPACES, " ")
-    return pc.utf8_normalize(texts, "NFC")
+    # Arrow's own utf8_normalize decomposes under the name of NFC.
+    return each(lambda text: unicodedata.normalize("NFC", text))(texts)
 
 
 def _spaced(texts: pa.Array) -> pa.Array:

@@ -21,9 +21,9 @@ Flags = npt.NDArray[np.bool_]
 
 
 def repeated_words(words: Words) -> Floats:
-    """Share of the words of each text that equal the word 1, 2 … or 8 places before, the greatest of the eight; shape (n,).
+    """Share of the words of each text that equal the word 1, 2 … or 8 places before; shape (n,).
 
-    0 for a text of fewer than 16 words.
+    The greatest of the eight counts; for a text of fewer than 16 words.
     """
     hashes, offsets, counts = words.hashes, words.offsets, words.counts
     most = np.zeros(len(counts))
@@ -67,4 +67,3 @@ def repetitive(texts: Bytes, words: Words, max_repeated: float, min_compressed: 
     if min_compressed > 0:
         found |= compressed(texts) < min_compressed
     return found
-

@@ -30,11 +30,11 @@ class Quality(Settings):
     its row as `bad_reference`."""
     languages: tuple[str, ...] = ("en",)
     """Languages kept, as codes of two letters; `any` keeps all. A text whose language cannot be told is kept."""
-    max_repeated: float = Field(0.5, gt=0, le=1)
+    max_repeated: float = Field(0.75, gt=0, le=1)
     """A text in which a greater share of words repeats what stands right before is `repetition`."""
     min_compressed: float = Field(0.12, ge=0, lt=1)
     """A text of 1,000 bytes or more that compresses below this share of its bytes is `repetition`."""
-    min_wordlike: float = Field(0.4, ge=0, le=1)
+    min_wordlike: float = Field(0.25, ge=0, le=1)
     """An instruction with a smaller share of letters and digits among its signs is `mostly_symbols`."""
     boilerplate: bool = True
     """Drop what a web page says around its text, and posts that were deleted."""

@@ -92,7 +92,8 @@ def _clean(table: pa.Table, settings: Quality) -> pa.Table:
 
 
 def _rows(instructions: pa.Array, references: pa.Array, masked: pa.Array, settings: Quality) -> dict[str, pa.Array]:
-    about = matches(instructions, markup.ABOUT, ignore_case=True)
+    whole = matches(instructions, markup.WHOLE)
+    about = pc.and_not(matches(instructions, markup.ABOUT, ignore_case=True), whole)
     instructions = repair(instructions, settings.html, about)
     references = repair(references, settings.html, about)
     personal = np.zeros(len(instructions), np.int32)
@@ -124,13 +125,13 @@ def _rows(instructions: pa.Array, references: pa.Array, masked: pa.Array, settin
         "instruction": instructions,
         "reference": references,
         "error": _first(reasons, len(instructions)),
-        "language": pa.array(told, pa.string()),
+        "language": told,
         "masked": pc.add(masked, pa.array(personal, pa.int32())),
     }
 
 
 def _reasons(
-    instructions: pa.Array, texts: Bytes, spoken: Words, told: list[str | None], settings: Quality
+    instructions: pa.Array, texts: Bytes, spoken: Words, told: pa.Array, settings: Quality
 ) -> dict[str, Flags]:
     letters, digits, others = kinds(texts)
     signs = letters + digits + others
@@ -146,8 +147,8 @@ def _reasons(
     if settings.boilerplate:
         reasons["boilerplate"] = flags(filters.boilerplate(instructions))
     if "any" not in settings.languages:
-        known = {None, *settings.languages}
-        reasons["wrong_language"] = np.array([language not in known for language in told], np.bool_)
+        mine = pc.is_in(told, value_set=pa.array(settings.languages, pa.string()))
+        reasons["wrong_language"] = flags(pc.and_not(pc.is_valid(told), mine))
     if settings.truncated:
         reasons["truncated"] = flags(filters.truncated(instructions))
     if settings.not_standalone:
