@@ -1,69 +1,18 @@
 """A collection from files to parts: every row accounted for, who is kept against brute force, resume, bad input."""
 
 import json
-import random
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.collect.small import snapshot, tree_of, write_sources
+from selfj.collection import engine
 from selfj.collection.make import collect
 from selfj.collection.manifest import read_manifest
 from selfj.collection.settings import Collection, dump_collection, load_collection
 from selfj.errors import ArtefactError, ConfigError, InputError
 from selfj.files import locked
-
-LETTERS = "bcdfghklmnprstvw"
-
-
-def word(rng: random.Random) -> str:
-    return "".join(rng.choice(LETTERS) + rng.choice("aeiou") for _ in range(rng.randint(2, 4)))
-
-
-def sentence(rng: random.Random, least: int = 8, most: int = 30) -> str:
-    return "Explain the " + " ".join(word(rng) for _ in range(rng.randint(least, most))) + "?"
-
-
-def edited(rng: random.Random, text: str) -> str:
-    split = text.split()
-    for _ in range(rng.randint(1, 2)):
-        split[rng.randrange(2, len(split))] = word(rng)
-    return " ".join(split)
-
-
-def write_sources(folder: Path, rows: int = 600, seed: int = 0) -> list[list[dict]]:
-    """Three sources and an evaluation set, with copies, near copies and contaminated rows among them."""
-    rng = random.Random(seed)
-    texts = [sentence(rng) for _ in range(rows // 2)]
-    sources: list[list[dict]] = [[], [], []]
-    evaluation = [sentence(rng, 12, 20) for _ in range(12)]
-    for number in range(rows):
-        kind, base = rng.random(), rng.choice(texts)
-        text = base if kind < 0.2 else edited(rng, base) if kind < 0.5 else sentence(rng)
-        if kind > 0.97:
-            text = f"Dear friend, {rng.choice(evaluation)} Thank you"
-        if number in (7, 8):
-            text = evaluation[number - 7].upper()
-        row = {"question": text, "answer": f"Because of {word(rng)}." if rng.random() < 0.5 else None}
-        sources[rng.randrange(3)].append(row)
-    sources[1][3]["question"] = "   "
-    sources[1][4]["question"] = "short"
-    for number, held in enumerate(sources):
-        lines = [json.dumps(row) for row in held]
-        if number == 2:
-            lines.insert(5, "{ broken")
-        (folder / f"s{number}.jsonl").write_text("\n".join(lines) + "\n")
-    (folder / "eval.jsonl").write_text("\n".join(json.dumps({"question": text}) for text in evaluation) + "\n")
-    return sources
-
-
-def tree_of(folder: Path, **more: object) -> dict:
-    entry = {"instruction": "question", "reference": "answer", "reference_kind": "mined"}
-    sources = [{"name": f"s{n}", "path": str(folder / f"s{n}.jsonl"), **entry} for n in range(3)]
-    evaluation = [{"name": "exam", "path": str(folder / "eval.jsonl"), "instruction": "question"}]
-    quality = {"languages": ["any"]}
-    return {"sources": sources, "evaluation": evaluation, "quality": quality, "rows_per_part": 64, "workers": 1, **more}
-
 
 @pytest.fixture
 def made(tmp_path):
@@ -149,12 +98,8 @@ def test_who_is_kept_agrees_with_brute_force(made):
         assert row["copy_sources"] == sorted({copy["source"] for copy in mine})
 
 
-def snapshot(out: Path) -> dict[str, bytes]:
-    found = [*out.glob("parts/*"), *out.glob("dropped/*"), out / "collection.toml"]
-    return {path.relative_to(out).as_posix(): path.read_bytes() for path in found}
-
-
-def test_workers_part_size_and_a_second_run_change_nothing(made, tmp_path):
+def test_workers_part_size_and_a_second_run_change_nothing(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "WORTH", 0)
     settings, manifest, out = made
     before = snapshot(out)
     stamp = (out / "manifest.json").stat().st_mtime_ns
