@@ -366,6 +366,55 @@ def test_conditions_and_categories(tmp_path):
     assert got == ["coding", "academic", "common", "common", "common"]
 
 
+def test_choices(tmp_path):
+    path = jsonl(
+        tmp_path / "rows.jsonl",
+        {"question": "a", "c": {"text": ["one", "two"], "label": ["A", "B"]}, "k": "B", "n": 1},
+        {"question": "b", "c": {"text": ["three", "four", "five"], "label": ["A", "B", "B"]}, "k": "B", "n": 3},
+        {"question": "c", "c": {"text": ["six"], "label": ["A"]}, "k": "C", "n": 2},
+        {"question": "d", "c": None, "k": "A", "n": 1},
+        {"question": "e", "c": {"text": ["seven", None], "label": [None, "B"]}, "k": None, "n": 0},
+        {"question": "f", "c": {"text": ["eight"], "label": ["A", "B"]}, "k": "B", "n": -1},
+    )
+
+    def chosen(**choices):
+        entry = source(instruction="question", reference={"answer": "k", **choices}, reference_kind="gold")
+        return [reference for _, reference, _ in said(path, entry, 4)]
+
+    assert chosen(choices="c.text", labels="c.label") == ["two", "four", None, None, None, None]
+    assert chosen(choices="c.text", labels=["A", "B"]) == ["two", "four", None, None, None, None]
+    assert chosen(choices="c.text", answer="n", first=1) == ["one", "five", None, None, None, None]
+    assert chosen(choices="c.text", answer="n") == ["two", None, None, None, "seven", None]
+    assert chosen(choices=["question", "k"], answer="n") == ["B", None, None, "A", "e", None]
+
+
+@pytest.mark.parametrize("size", [3, 100])
+def test_nested_columns_of_a_cut_row_group(tmp_path, size):
+    path = tmp_path / "rows.parquet"
+    values = [
+        {"q": f"q{n}", "r": [{"text": f"r{n}-{k}"} for k in range(n % 4)], "c": {"text": [f"c{n}"], "label": ["A"]}}
+        for n in range(100)
+    ]
+    pq.write_table(pa.Table.from_pylist(values), path, row_group_size=100)
+    last = source(instruction="{q} {r.text[-1]}", reference="c.text[0]", reference_kind="gold")
+    wanted = [(f"q{n} r{n}-{n % 4 - 1}" if n % 4 else f"q{n}", f"c{n}", None) for n in range(100)]
+    assert said(path, last, size) == wanted
+    choice = {"choices": "r.text", "answer": "q", "labels": ["q0", "q6", "q5"]}
+    got = said(path, source(instruction="q", reference=choice, reference_kind="gold"), size)
+    assert [(n, reference) for n, (_, reference, _) in enumerate(got) if reference] == [(6, "r6-1")]
+
+
+def test_what_is_wrong_with_a_line_does_not_depend_on_its_neighbours(tmp_path):
+    good = [{"question": f"q{n}", "n": n} for n in range(300)]
+    bad = [b'{"question": "unread byte", "other": "\xff"}\n', b'{"question": "large", "n": 9223372036854775808}\n']
+    path = jsonl(tmp_path / "rows.jsonl", *good, *bad, *good)
+    entry = source(instruction="question", reference="n", reference_kind="gold")
+    got = said(path, entry)
+    assert got[300:302] == [("", None, "bad_utf8"), ("large", None, "wrong_type")]
+    assert got[:300] == got[302:] == [(row["question"], str(row["n"]), None) for row in good]
+    assert said(path, entry, 7) == got
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.floats(allow_nan=False) | st.text(max_size=4),
     lambda inner: (

@@ -328,3 +328,11 @@ def test_the_schema_is_that_of_the_contract():
     empty = clean(raw.slice(0, 0), Quality())
     assert empty.num_rows == 0
     assert empty.schema == out.schema
+
+
+def test_a_page_about_html_loses_its_own_tags_only():
+    row = cleaned("<p>What does the tag &lt;b&gt; do in HTML?</p>", "<p>It is <b>bold</b>.</p>")
+    assert row["instruction"] == "What does the tag <b> do in HTML?"
+    assert row["reference"] == "It is bold."
+    row = cleaned("Write a bold word in HTML.", "<p><b>word</b></p>")
+    assert row["reference"] == "<p><b>word</b></p>"

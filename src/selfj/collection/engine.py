@@ -6,6 +6,7 @@ bytes whoever does it, so a task may be done twice, and runner, order and number
 
 import os
 import pickle
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -26,6 +27,8 @@ except ImportError as fault:
     raise MissingDependency("Collections need the package daft: pip install 'selfj[collect]'.") from fault
 
 Task = TypeVar("Task")
+WORTH = 20_000
+"""Rows from which other processes on this machine are started; for fewer, starting them takes longer than the work."""
 _TRIES = 3
 """Times a plan is begun anew for the tasks that are left, after a worker was lost."""
 
@@ -69,20 +72,21 @@ def start(runner: Runner) -> Runner:
     return Runner("ray", runner.address, runner.workers or max(1, cores))
 
 
-def run(work: Callable[[Task], Any], tasks: Sequence[Task], runner: Runner) -> Iterator[tuple[int, Any]]:
+def run(work: Callable[[Task], Any], tasks: Sequence[Task], runner: Runner, rows: int) -> Iterator[tuple[int, Any]]:
     """Do tasks, and yield the number of each with what it gave, as they are done.
 
     Args:
         work: A function of a module, which other processes can import.
         tasks: What it is called with, each by itself; they are pickled.
         runner: From `start`.
+        rows: Rows behind all tasks.
 
     Raises:
         SelfjError: That a task raised.
         ArtefactError: Workers were lost again and again.
     """
     left = dict(enumerate(tasks))
-    if runner.kind == "native" and (runner.workers == 1 or len(left) == 1):
+    if runner.kind == "native" and (runner.workers == 1 or len(left) == 1 or rows < WORTH):
         yield from ((number, work(task)) for number, task in left.items())
         return
     for attempt in range(_TRIES):
@@ -111,6 +115,8 @@ def _plan(work: Callable[[Any], Any], tasks: dict[int, Any], runner: Runner) -> 
         do = daft.func.batch(return_dtype=DataType.binary(), batch_size=1)(_Do(work))
         frame = frame.select(do(frame["task"]).alias("result"))
     else:
+        # Daft leaves the pipes of its workers to the garbage collector.
+        warnings.filterwarnings("ignore", "unclosed file", ResourceWarning)
         workers = min(runner.workers, len(rows))
         do = daft.cls(_Worker, use_process=True, max_concurrency=workers)(work)
         frame = frame.select(do.do(frame["task"]).alias("result"))

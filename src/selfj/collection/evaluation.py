@@ -56,7 +56,7 @@ class Index:
 
 
 def index(tokens: Tokens, settings: Matching) -> Index:
-    """Every passage of `passage` words of the evaluation rows, and the whole of shorter rows of `short` words or more."""
+    """Passages of `passage` words of the evaluation rows, and the whole of shorter rows of at least `short` words."""
     lengths = [int(length) for length in np.unique(tokens.counts) if settings.short <= length < settings.passage]
     found = []
     for length in [*lengths, settings.passage]:

@@ -53,9 +53,10 @@ class _Making:
     runner: engine.Runner
     seconds: dict[str, float] = field(default_factory=dict)
     faults: dict[str, str] = field(default_factory=dict)
+    rows: int = 0
 
     def run(self, work: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-        return engine.run(work, tasks, self.runner)
+        return engine.run(work, tasks, self.runner, self.rows)
 
     def timed(self, step: str, began: float) -> None:
         self.seconds[step] = round(self.seconds.get(step, 0.0) + time.monotonic() - began, 3)
@@ -205,7 +206,8 @@ def _part_key(settings: Collection, spec: PartSpec, sha256: str, index_key: str,
 
 def _prepare(making: _Making, tasks: Sequence[Prepare], step: str) -> list[Done]:
     """Prepare parts; those of sources that cannot be read are left out."""
-    making.progress.start(step, sum(task.spec.rows for task in tasks))
+    making.rows = sum(task.spec.rows for task in tasks)
+    making.progress.start(step, making.rows)
     found: dict[int, int] = {}
     for number, result in making.run(prepare, tasks):
         if result.fault is None:

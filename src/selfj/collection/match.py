@@ -71,6 +71,8 @@ class _Scan:
     """Exact keys of the rows in `order`."""
     contained: Places
     """By row number: the evaluation row that it holds a passage of, or -1."""
+    equal: npt.NDArray[np.float32]
+    """For each row that holds one: 1 where it is that evaluation row, else NaN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ def match(prepareds: Prepareds, settings: Matching, folder: Path, run: Run, prog
     reason, of, similarity = np.zeros(n, np.uint8), np.full(n, -1, np.int64), np.full(n, np.nan, np.float32)
     scan = _scan(prepareds)
     held = np.flatnonzero(scan.contained >= 0)
-    reason[held], of[held] = CONTAMINATED, scan.contained[held]
+    reason[held], of[held], similarity[held] = CONTAMINATED, scan.contained[held], scan.equal
     first = np.arange(len(scan.order))
     if settings.exact:
         first = _first_equal(prepareds, scan)
@@ -149,7 +151,9 @@ def _scan(prepareds: Prepareds) -> _Scan:
     evaluation = np.flatnonzero(able[:border])
     rest = np.flatnonzero(able[border:]) + border
     order = np.concatenate([evaluation, rest[referenced[rest]], rest[~referenced[rest]]])
-    return _Scan(order, len(evaluation), keys[order], contained)
+    held = np.flatnonzero(contained >= 0)
+    equal = np.where(keys[held] == keys[contained[held]], np.float32(1), np.float32(np.nan))
+    return _Scan(order, len(evaluation), keys[order], contained, equal)
 
 
 def _first_equal(prepareds: Prepareds, scan: _Scan) -> Places:

@@ -46,14 +46,10 @@ _STEPS = (
 )
 
 
-def plain(text: str, about: bool = False) -> str:
+def plain(text: str) -> str:
     """The text without tags and entities, if it is HTML; as it was if it is code or about HTML.
 
     Blocks of code become Markdown's.
-
-    Args:
-        text: May be HTML.
-        about: Whether the row is about HTML, so that only a text that is HTML as a whole is changed.
 
     Example:
         >>> plain("<p>Is 2 &lt; 3?</p>"), plain("What does <p> mean in HTML?")
@@ -61,9 +57,9 @@ def plain(text: str, about: bool = False) -> str:
     """
     if "```" in text:
         return text
-    if not about and _WHOLE.match(text):
+    if _WHOLE.match(text):
         return _stripped(text)
-    if about or _ABOUT.search(text) or _CODE.search(_ENTITY.sub(" ", text)):
+    if _ABOUT.search(text) or _CODE.search(_ENTITY.sub(" ", text)):
         return text
     return _stripped(text) if _FORMAT.search(text) else _entities(text)
 

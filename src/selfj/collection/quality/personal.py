@@ -29,13 +29,13 @@ _FREE = {"800", "888", "877", "866", "855", "844", "833"}
 """Numbers that cost the caller nothing belong to organisations."""
 _IBANS = {
     15: "NO", 16: "BE", 18: "DK FI NL", 19: "SI", 20: "AT BA EE KZ LT LU", 21: "CH HR LI LV",
-    22: "BG BH CR DE GB GE IE ME RS", 23: "AE GI IL", 24: "AD CZ ES MD PK RO SA SE SK TN", 25: "PT", 26: "IS TR", 27: "FR GR IT MC SM",
-    28: "AL AZ BY CY DO HU LB PL", 29: "BR PS QA UA", 30: "JO KW", 31: "MT",
+    22: "BG BH CR DE GB GE IE ME RS", 23: "AE GI IL", 24: "AD CZ ES MD PK RO SA SE SK TN", 25: "PT", 26: "IS TR",
+    27: "FR GR IT MC SM", 28: "AL AZ BY CY DO HU LB PL", 29: "BR PS QA UA", 30: "JO KW", 31: "MT",
 }  # fmt: skip
 _IBAN_LENGTHS = {country: length for length, countries in _IBANS.items() for country in countries.split()}
 _NO_DOMAINS = {
-    "py", "js", "ts", "txt", "png", "jpg", "jpeg", "gif", "svg", "css", "html", "json", "xml", "md", "sh", "service", "jar",
-    "git", "log", "csv", "conf", "local", "so", "c", "h", "cpp", "java", "rb", "go", "rs", "yml", "yaml",
+    "py", "js", "ts", "txt", "png", "jpg", "jpeg", "gif", "svg", "css", "html", "json", "xml", "md", "sh", "service",
+    "jar", "git", "log", "csv", "conf", "local", "so", "c", "h", "cpp", "java", "rb", "go", "rs", "yml", "yaml",
 }  # fmt: skip
 
 _PATTERNS: dict[str, tuple[str, str]] = {

@@ -10,6 +10,8 @@ import pyarrow.compute as pc
 from selfj.collection.quality import markup, mojibake
 from selfj.collection.quality.arrow import each, matches, settled, some, where
 
+Html = Literal["auto", "keep", "strip"]
+
 _SUSPECT = (
     r"[^\x00-\x7f]|[\x00-\x08\x0b-\x1f\x7f]|\A\s|\s\z|&[a-zA-Z#]|<[/!]?[a-zA-Z\-]|[^\s] {2,}[^\s]|\n\n\n\n|[ \t]\n"
 )
@@ -26,7 +28,7 @@ _LAID_OUT = r"[{}<>=;|\\$`#\[\]\"\t\n*+^~]|\(\)|--"
 """Signs of code, formulas and tables: where one occurs, runs of blanks may mean something."""
 
 
-def repair(texts: pa.Array, html: Literal["auto", "keep", "strip"], about: pa.Array | None = None) -> pa.Array:
+def repair(texts: pa.Array, html: Html, about: pa.Array | None = None) -> pa.Array:
     r"""The texts repaired; null stays null. Repairing again changes nothing.
 
     Sequences of a wrong encoding are read again, HTML becomes text, line ends become `\n`, signs that are not seen go,
@@ -37,22 +39,22 @@ def repair(texts: pa.Array, html: Literal["auto", "keep", "strip"], about: pa.Ar
     Args:
         texts: Strings, shape (n,).
         html: See `Quality.html`.
-        about: Whether each row is about HTML; shape (n,).
+        about: Whether each row is about HTML, so that `auto` leaves its tags; shape (n,).
     """
     suspects = matches(texts, _SUSPECT)
     if not some(suspects):
         return texts
-    if about is None or html != "auto":
-        return where(texts, suspects, lambda part: settled(part, lambda rest: _once(rest, html, False)))
-    texts = where(texts, pc.and_not(suspects, about), lambda part: settled(part, lambda rest: _once(rest, html, False)))
-    return where(texts, pc.and_(suspects, about), lambda part: settled(part, lambda rest: _once(rest, html, True)))
+    if about is not None and html == "auto":
+        texts = where(texts, pc.and_(suspects, about), lambda part: settled(part, lambda rest: _once(rest, "keep")))
+        suspects = pc.and_not(suspects, about)
+    return where(texts, suspects, lambda part: settled(part, lambda rest: _once(rest, html)))
 
 
-def _once(texts: pa.Array, html: Literal["auto", "keep", "strip"], about: bool) -> pa.Array:
+def _once(texts: pa.Array, html: Html) -> pa.Array:
     foreign = matches(texts, r"[^\x00-\x7f]")
     texts = where(texts, foreign, _encoded)
     if html != "keep":
-        change = markup.stripped if html == "strip" else lambda text: markup.plain(text, about)
+        change = markup.stripped if html == "strip" else markup.plain
         texts = where(texts, matches(texts, markup.SIGNS), each(change))
     texts = pc.replace_substring_regex(texts, _LINE_ENDS, "\n")
     texts = pc.replace_substring_regex(texts, _UNSEEN, "")

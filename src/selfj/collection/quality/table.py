@@ -92,7 +92,8 @@ def _clean(table: pa.Table, settings: Quality) -> pa.Table:
 
 
 def _rows(instructions: pa.Array, references: pa.Array, masked: pa.Array, settings: Quality) -> dict[str, pa.Array]:
-    about = matches(instructions, markup.ABOUT, ignore_case=True)
+    whole = matches(instructions, markup.WHOLE)
+    about = pc.and_not(matches(instructions, markup.ABOUT, ignore_case=True), whole)
     instructions = repair(instructions, settings.html, about)
     references = repair(references, settings.html, about)
     personal = np.zeros(len(instructions), np.int32)
