@@ -402,6 +402,13 @@ def test_nested_columns_of_a_cut_row_group(tmp_path, size):
     choice = {"choices": "r.text", "answer": "q", "labels": ["q0", "q6", "q5"]}
     got = said(path, source(instruction="q", reference=choice, reference_kind="gold"), size)
     assert [(n, reference) for n, (_, reference, _) in enumerate(got) if reference] == [(6, "r6-1")]
+    bad = pa.array([[b"ok"], None, [b"a", b"\xff"], []], pa.list_(pa.binary()))
+    for kind in (pa.list_(pa.binary()), pa.large_list(pa.binary())):
+        pq.write_table(pa.table({"q": list("abcd") * 25, "r": pa.concat_arrays([bad.cast(kind)] * 25)}), path)
+        choice = {"choices": "r", "answer": "q", "labels": ["a", "c"]}
+        got = said(path, source(instruction="q", reference=choice, reference_kind="gold"), size)
+        wanted = [("a", "ok", None), ("b", None, None), ("c", None, "bad_utf8"), ("d", None, None)]
+        assert got == wanted * 25
 
 
 def test_what_is_wrong_with_a_line_does_not_depend_on_its_neighbours(tmp_path):
