@@ -7,6 +7,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+# Daft leaves the pipes of its workers to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+
 TOKEN = "hf_averysecrettoken0123456789"
 FILE = """
 [[sources]]
