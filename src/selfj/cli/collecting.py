@@ -60,7 +60,7 @@ def collect(
     if wrong := [n for n, value in {"--force": force, "--retry-failed": retry, "--device": device}.items() if value]:
         raise ConfigError(f"{wrong[0]} belongs to a run, and {target} is a collection.")
     place = _place(target, out)
-    settings = _settings(target, sets, only or [], exclude or [], limit, runner, keep_work)
+    settings = _settings(target, sets, _words(only), _words(exclude), limit, runner, keep_work)
     if dry:
         _foretell(settings, place)
     else:
@@ -81,6 +81,11 @@ def _place(target: str, out: str | None) -> "Path":
     if out is not None:
         return Path(out)
     return Path(target) if Path(target).is_dir() else Path("collections") / Path(target).stem
+
+
+def _words(given: Names) -> list[str]:
+    """Names of an option that may be given several times, or once with commas."""
+    return [name.strip() for word in given or [] for name in word.split(",")]
 
 
 def _settings(
@@ -105,6 +110,7 @@ def _foretell(settings: "Collection", place: "Path") -> None:
     from selfj.collection.fetch import look
     from selfj.collection.sources import CATEGORIES
     from selfj.publish.files import size_text
+    from selfj.report.canvas import short
     from selfj.report.text import UNDEFINED
     from selfj.terminal import OUT, print_table
 
@@ -116,11 +122,13 @@ def _foretell(settings: "Collection", place: "Path") -> None:
         theirs = sum(source.paper_rows.values())
         paper += theirs
         named = [name for name in CATEGORIES if source.may_have(name)]
-        category = source.category if isinstance(source.category, str) else " or ".join(named)
+        category = (
+            source.category if isinstance(source.category, str) else "mixed" if len(named) > 2 else " or ".join(named)
+        )
         state = held.fault or ("not here" if not held.found else "here")
         state = f"{held.found} of {held.files} files" if 0 < held.found < held.files else state
         size = UNDEFINED if held.bytes is None else size_text(held.bytes)
-        where = source.hub or source.path or f"{len(source.urls)} addresses"
+        where = short(source.hub or source.path or f"{len(source.urls)} addresses", 44)
         limit = UNDEFINED if source.limit is None else f"{source.limit:,}"
         rows.append(
             [source.name, where, f"{theirs:,}" if theirs else UNDEFINED, category, source.licence, state, size, limit]
