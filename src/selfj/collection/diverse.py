@@ -18,10 +18,11 @@ CHUNK = 1_024
 _BLOCK = 4_096
 
 Vectors = npt.NDArray[np.float32]
+Halves = npt.NDArray[np.float16]
 Places = npt.NDArray[np.int64]
 
 
-def embed(texts: Sequence[str], embedder: Embedder, kept: Path, progress: Progress) -> Vectors:
+def embed(texts: Sequence[str], embedder: Embedder, kept: Path, progress: Progress) -> Halves:
     """Embed texts, a chunk at a time; a chunk that was embedded before is read from disk.
 
     Args:
@@ -31,7 +32,7 @@ def embed(texts: Sequence[str], embedder: Embedder, kept: Path, progress: Progre
         progress: Told of texts.
 
     Returns:
-        Shape (n, d), rows of Euclidean norm 1, rounded to half precision.
+        Shape (n, d), rows of Euclidean norm 1 before they are rounded to half precision.
 
     Raises:
         ArtefactError: A chunk cannot be written.
@@ -53,11 +54,11 @@ def embed(texts: Sequence[str], embedder: Embedder, kept: Path, progress: Progre
         progress.advance(len(part))
     progress.finish(f"{len(texts):,} texts")
     if not made:
-        return np.zeros((0, 1), np.float32)
-    return np.concatenate(made).astype(np.float32)
+        return np.zeros((0, 1), np.float16)
+    return np.concatenate(made)
 
 
-def _read(path: Path, rows: int) -> npt.NDArray[np.float16] | None:
+def _read(path: Path, rows: int) -> Halves | None:
     try:
         found = np.load(path, allow_pickle=False)
     except (OSError, ValueError):
@@ -67,7 +68,9 @@ def _read(path: Path, rows: int) -> npt.NDArray[np.float16] | None:
 
 
 def k_centre(vectors: Vectors, k: int, *, chosen: Vectors | None = None, progress: Progress | None = None) -> Places:
-    """Choose k rows, each the farthest from those chosen before it; no choice of k has less than half its radius.
+    """Choose k rows, each the farthest from those chosen before it.
+
+    The largest Euclidean distance of a row to a chosen one is at most twice what the best choice of k rows has.
 
     Args:
         vectors: Shape (n, d), rows of norm 1.

@@ -24,6 +24,8 @@ from selfj.files import file_digest, write_json, writing
 from selfj.progress import Progress, Quiet
 
 _COLUMNS = ("id", "instruction", "reference", "category", "source", "position")
+_READ = 500
+"""Characters of an instruction that are embedded: what it is about stands at its beginning."""
 _OUT = ("instruction", "reference", "category", "group", "id", "position")
 
 
@@ -175,19 +177,24 @@ def _spread(
 ) -> dict[Cell, tuple[Tickets, pa.Table]]:
     """Of each cell's candidates those far apart, and far from what other sources gave to the category."""
     made: dict[Cell, tuple[Tickets, pa.Table]] = {}
-    category, chosen = None, np.zeros((0, 0), np.float32)
-    for cell in sorted(drawn):
+    cells = sorted(drawn)
+    # All at once: the encoder's batches have a fixed size, and a small cell would pay for a whole one.
+    heads = [pc.utf8_slice_codeunits(drawn[cell][1]["instruction"], 0, _READ).to_pylist() for cell in cells]
+    whole = embed([text for texts in heads for text in texts], encoder, kept, progress)
+    progress.start("spread", sum(min(quotas.cells[cell], drawn[cell][1].num_rows) for cell in cells))
+    category, start = None, 0
+    chosen = np.zeros((0, whole.shape[1]), np.float32)
+    for cell in cells:
         numbers, rows = drawn[cell]
-        vectors = embed(rows["instruction"].to_pylist(), encoder, kept, progress)
+        vectors = whole[start : start + rows.num_rows].astype(np.float32)
+        start += rows.num_rows
         if cell[0] != category:
-            category, chosen = cell[0], np.zeros((0, vectors.shape[1]), np.float32)
-        wanted = min(quotas.cells[cell], rows.num_rows)
-        progress.start(f"spread {cell[1]}", wanted)
-        places = k_centre(vectors, wanted, chosen=chosen, progress=progress)
-        progress.finish(f"{wanted:,} of {rows.num_rows:,} rows")
+            category, chosen = cell[0], chosen[:0]
+        places = k_centre(vectors, min(quotas.cells[cell], rows.num_rows), chosen=chosen, progress=progress)
         chosen = np.concatenate([chosen, vectors[places]])
         places = np.sort(places)
         made[cell] = (numbers[places], rows.take(pa.array(places)))
+    progress.finish(f"{sum(rows.num_rows for _, rows in made.values()):,} of {len(whole):,} rows")
     return made
 
 
