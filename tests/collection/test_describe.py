@@ -118,6 +118,7 @@ def test_the_page_is_whole_escaped_and_needs_nothing_from_outside(folder):
     assert "personal data" in text
     assert "personal_data secret" not in text
     assert "prefers-color-scheme: dark" in text
+    assert text.count('<div class="narrow">') == text.count('<div class="wide">') == 6
     numbers = json.loads((page.parent / "report.json").read_text())
     assert numbers["kept"] == 400
     names = {path.name for path in page.parent.glob("*.png")}

@@ -124,7 +124,7 @@ def test_the_card_says_what_a_reader_must_know(collection):
     assert head["size_categories"] == ["n<1K"]
     assert [c["config_name"] for c in head["configs"]] == ["default", "jsonl"]
     assert head["configs"][0]["data_files"] == [{"split": "train", "path": "data/*.parquet"}]
-    assert "57 instructions from 1 sources" in card
+    assert "57 instructions from 1 source," in card
     assert "`acme/a`" in card
     assert "A \\| &lt;b&gt;note&lt;/b&gt;" in card
     assert "| `duplicate` | 1 | 1.7 % |" in card
@@ -138,7 +138,7 @@ def test_licences_that_differ_unknown_or_not_commercial_are_named(tmp_path):
     collection = open_collection(folder)
     card = write_datacard(describe(collection, sample=0).numbers, [("default", "parts/*.parquet")])
     assert 'license: ["cc-by-nc-4.0", "mit", "other", "unknown"]' in card
-    assert "The cards of 1 sources state no licence (b)" in card
+    assert "No licence is stated for 1 source (b)" in card
     assert "Not for commercial use: c." in card
 
 

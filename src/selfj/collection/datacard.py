@@ -120,7 +120,7 @@ def _opening(numbers: Mapping[str, Any], used: Sequence[Mapping[str, Any]]) -> s
     references = numbers["with_reference"]
     share = percent(references / numbers["kept"] if numbers["kept"] else None)
     return (
-        f"{numbers['kept']:,} instructions from {len(used):,} sources, {references:,} of them ({share}) "
+        f"{numbers['kept']:,} instructions from {counted(len(used), 'source')}, {references:,} of them ({share}) "
         f"with a reference answer. Made by `selfj collect` from {numbers['read']:,} rows, by the recipe of Self-J "
         "(Ye and Ng 2024): good instructions are kept as they were written, in three categories. Texts are repaired "
         "(encoding, markup), rows without use and duplicates are dropped, and every dropped row is counted with its "
@@ -163,7 +163,7 @@ def _sources(used: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
     if unknown:
         lines.append(
-            f"The cards of {len(unknown):,} sources state no licence ({', '.join(map(inline, unknown))}): ask their "
+            f"No licence is stated for {counted(len(unknown), 'source')} ({', '.join(map(inline, unknown))}): ask the "
             "makers before passing these rows on.\n"
         )
     closed = [source["source"] for source in used if "-nc" in source["licence"].lower()]
@@ -203,6 +203,16 @@ def _origin(numbers: Mapping[str, Any]) -> list[str]:
     versions = numbers.get("versions") or {}
     facts = [(inline(str(name)), inline(str(value))) for name, value in versions.items()]
     return ["## Origin\n", *table(("made with", "version"), facts)] if facts else []
+
+
+def counted(n: int, noun: str) -> str:
+    """A number of things in words.
+
+    Example:
+        >>> counted(1, "source"), counted(1234, "source")
+        ('1 source', '1,234 sources')
+    """
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -99,24 +99,30 @@ def sources(
             axes.text(-8 / plot_width(axes), y, short(name, 46), transform=across, ha="right", va="center", fontsize=11)
         place = 1 + 6 / plot_width(axes)
         axes.text(place, at, short_count(begin), transform=across, va="center", fontsize=11, color=MUTED)
-    _key(figure, axes, categories, paper=any(paper is not None for *_, paper in rows))
+    _key(figure, categories, paper=any(paper is not None for *_, paper in rows))
     if not rows:
         say_nothing(axes)
     return figure
 
 
-def _key(figure: Figure, axes: Any, categories: Sequence[str], *, paper: bool = False) -> None:
-    """Write which colour is which category above the axes."""
-    height = figure.get_figheight() * 72
+def _key(figure: Figure, categories: Sequence[str], *, paper: bool = False) -> None:
+    """Write which colour is which category at the top of a figure."""
+    width, height = (72 * side for side in figure.get_size_inches())
     x, y = 4.0, height - 16
+
+    def piece(left: float, low: float, wide: float, high: float, tint: str) -> None:
+        place = (left / width, low / height)
+        figure.add_artist(
+            Rectangle(place, wide / width, high / height, transform=figure.transFigure, facecolor=tint, linewidth=0)
+        )
+
     for name in categories:
-        square = Rectangle((x, y - 5), 10, 10, transform=None, facecolor=colour(name, categories))
-        figure.add_artist(square)
-        figure.text((x + 15) / (72 * figure.get_figwidth()), y / height, name, va="center_baseline", fontsize=11.5)
+        piece(x, y - 5, 10, 10, colour(name, categories))
+        figure.text((x + 15) / width, y / height, name, va="center_baseline", fontsize=11.5)
         x += 30 + 7.9 * len(name)
     if paper:
-        figure.add_artist(Rectangle((x + 3, y - 7), 1.8, 14, transform=None, facecolor=INK))
-        figure.text((x + 12) / (72 * figure.get_figwidth()), y / height, "the paper's rows", va="center_baseline")
+        piece(x + 3, y - 7, 1.8, 14, INK)
+        figure.text((x + 12) / width, y / height, "the paper's rows", va="center_baseline", fontsize=11.5)
 
 
 @style()
@@ -212,7 +218,7 @@ def lengths(
         axes.grid(color=LINE)
         if not any(map(sum, counts.values())):
             say_nothing(axes)
-    _key(figure, axes, categories)
+    _key(figure, categories)
     return figure
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from selfj.collection import figures
+from selfj.collection.datacard import counted
 from selfj.collection.describe import PAPER, Description
 from selfj.collection.tally import NONE
 from selfj.files import write_json, write_text, writing
@@ -56,7 +57,7 @@ def write_report(described: Description, folder: Path, *, command: str = "") -> 
 def _lead(numbers: Mapping[str, Any]) -> str:
     used = sum(1 for source in numbers["sources"] if source["kept"])
     return (
-        f"{numbers['kept']:,} instructions from {used:,} sources, cleaned and without duplicates, "
+        f"{counted(numbers['kept'], 'instruction')} from {counted(used, 'source')}, cleaned and without duplicates, "
         f"out of {numbers['read']:,} rows that were read."
     )
 
