@@ -5,11 +5,11 @@ import hashlib
 import json
 import subprocess
 
-import huggingface_hub
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import constants
+from huggingface_hub.utils import _http
 
 from selfj.collection.datacard import size_category, write_datacard
 from selfj.collection.describe import describe
@@ -27,11 +27,12 @@ TOKEN = "hf_averysecrettoken0123456789"
 
 
 def rows():
-    return [
-        row("a", k, f"Frage {k} \u00fcber \u2028 Zeilen\n{{}}", "common" if k % 3 else "coding", "ja" if k % 2 else None,
-            copies=k % 3, copy_sources=["b"] * (k % 3))
-        for k in range(57)
-    ]  # fmt: skip
+    made = []
+    for k in range(57):
+        text, category = f"Frage {k} \u00fcber \u2028 Zeilen\n{{}}", "common" if k % 3 else "coding"
+        copies = {"copies": k % 3, "copy_sources": ["b"] * (k % 3)}
+        made.append(row("a", k, text, category, "ja" if k % 2 else None, **copies))
+    return made
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def hub(monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
-    monkeypatch.setattr(huggingface_hub.utils._http.time, "sleep", lambda _: None)
+    monkeypatch.setattr(_http.time, "sleep", lambda _: None)
     made = FakeHub(TOKEN)
     yield made
     made.close()
