@@ -1,6 +1,6 @@
 """Removing duplicates alone, as a collection does it: keys, matching, keeping; without cleaning and categories.
 
-`python -m benchmarks.collect.dedup FOLDER OUT` reads `FOLDER/*.parquet` (text, id), writes what is kept, and prints the
+`python -m benchmarks.collect.dedup FOLDER OUT WORKERS` reads `FOLDER/*.parquet` (text, id), writes what is kept, and prints the
 seconds.
 """
 
@@ -75,5 +75,5 @@ def dedup(folder: Path, out: Path, workers: int) -> tuple[float, int]:
 
 
 if __name__ == "__main__":
-    seconds, kept_rows = dedup(Path(sys.argv[1]), Path(sys.argv[2]), workers=0)
+    seconds, kept_rows = dedup(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
     print(json.dumps({"seconds": seconds, "kept": kept_rows}))

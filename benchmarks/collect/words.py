@@ -5,7 +5,7 @@ import unicodedata
 
 _EDGE = re.compile(r"[.,;:?!'\"`]+(?=\s|$)")
 _OPENING = re.compile(r"(?:(?<=\s)|^)['\"`]+(?![.,;:?!'\"`])")
-_WORD = re.compile(r"[^\W_]+|_+|[^\w\s]")
+_WORD = re.compile(r"[\w\u0080-\U0010ffff]+|[^\w\s]")
 
 
 def bigrams(text: str) -> set[tuple[str, ...]]:
