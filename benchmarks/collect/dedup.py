@@ -50,10 +50,10 @@ def dedup(folder: Path, out: Path, workers: int) -> tuple[float, int]:
     """Seconds, and rows kept."""
     began = time.monotonic()
     specs, matching = specs_of(folder), Matching()
-    rows, runner = sum(spec.rows for spec in specs), engine.start(engine.Runner(workers=workers))
+    runner = engine.start(engine.Runner(workers=workers))
 
     def run(work, tasks):
-        return engine.run(work, tasks, runner, rows)
+        return engine.run(work, tasks, runner, apart=False)
 
     paths = [out / "work" / f"part-{number:05d}.parquet" for number in range(len(specs))]
     tasks = [
