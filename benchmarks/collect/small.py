@@ -1,7 +1,7 @@
 """A small collection with copies, near copies, contaminated and broken rows, made by a process that may be killed.
 
-`python -m benchmarks.collect.small SETTINGS.toml OUT` makes a collection and prints its digest; every step of it starts
-processes, however few its rows are.
+`python -m benchmarks.collect.small SETTINGS.toml OUT` makes a collection and prints its digest; its parts are
+prepared by processes, however few its rows are.
 """
 
 import json
@@ -111,13 +111,12 @@ def _environment() -> dict[str, str]:
 
 
 def main() -> None:
-    from selfj.collection import engine
-    from selfj.collection.make import collect
+    from selfj.collection import make
     from selfj.collection.settings import load_collection
 
     settings, out = sys.argv[1:3]
-    engine.WORTH = 0
-    print(collect(load_collection(settings), Path(out)).digest)
+    make.PROCESSES_FROM = 0
+    print(make.collect(load_collection(settings), Path(out)).digest)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,8 @@ def files(out):
 def test_a_killed_collection_goes_on_to_the_same_bytes(tmp_path):
     write_sources(tmp_path, rows=300)
     settings = tmp_path / "collection.toml"
-    settings.write_text(
-        dump_collection(Collection.model_validate(tree_of(tmp_path, workers=2, rows_per_part=50, keep_work=True)))
-    )
+    made = Collection.model_validate(tree_of(tmp_path, workers=2, rows_per_part=50, keep_work=True))
+    settings.write_text(dump_collection(made))
     wanted = whole(settings, tmp_path / "undisturbed")
     total = files(tmp_path / "undisturbed")
     rng, out, hits = random.Random(0), tmp_path / "out", 0

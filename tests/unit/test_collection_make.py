@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.collect.small import snapshot, tree_of, write_sources
-from selfj.collection import engine
+from selfj.collection import make
 from selfj.collection.make import collect
 from selfj.collection.manifest import read_manifest
 from selfj.collection.settings import Collection, dump_collection, load_collection
@@ -99,7 +99,7 @@ def test_who_is_kept_agrees_with_brute_force(made):
 
 
 def test_workers_part_size_and_a_second_run_change_nothing(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(engine, "WORTH", 0)
+    monkeypatch.setattr(make, "PROCESSES_FROM", 0)
     settings, manifest, out = made
     before = snapshot(out)
     stamp = (out / "manifest.json").stat().st_mtime_ns

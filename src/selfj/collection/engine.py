@@ -27,8 +27,6 @@ except ImportError as fault:
     raise MissingDependency("Collections need the package daft: pip install 'selfj[collect]'.") from fault
 
 Task = TypeVar("Task")
-WORTH = 20_000
-"""Rows from which other processes on this machine are started; for fewer, starting them takes longer than the work."""
 _TRIES = 3
 """Times a plan is begun anew for the tasks that are left, after a worker was lost."""
 
@@ -72,26 +70,29 @@ def start(runner: Runner) -> Runner:
     return Runner("ray", runner.address, runner.workers or max(1, cores))
 
 
-def run(work: Callable[[Task], Any], tasks: Sequence[Task], runner: Runner, rows: int) -> Iterator[tuple[int, Any]]:
+def run(
+    work: Callable[[Task], Any], tasks: Sequence[Task], runner: Runner, *, apart: bool
+) -> Iterator[tuple[int, Any]]:
     """Do tasks, and yield the number of each with what it gave, as they are done.
 
     Args:
         work: A function of a module, which other processes can import.
         tasks: What it is called with, each by itself; they are pickled.
         runner: From `start`.
-        rows: Rows behind all tasks.
+        apart: Whether each worker on this machine is a process of its own, or a thread of this one. Processes take
+            seconds to start, threads wait for each other where the work is not done by Arrow and numpy.
 
     Raises:
         SelfjError: That a task raised.
         ArtefactError: Workers were lost again and again.
     """
     left = dict(enumerate(tasks))
-    if runner.kind == "native" and (runner.workers == 1 or len(left) == 1 or rows < WORTH):
+    if runner.kind == "native" and (runner.workers == 1 or len(left) == 1):
         yield from ((number, work(task)) for number, task in left.items())
         return
     for attempt in range(_TRIES):
         try:
-            for number, result in _plan(work, left, runner):
+            for number, result in _plan(work, left, runner, apart):
                 del left[number]
                 if isinstance(result, SelfjError):
                     raise result
@@ -107,12 +108,13 @@ def run(work: Callable[[Task], Any], tasks: Sequence[Task], runner: Runner, rows
             return
 
 
-def _plan(work: Callable[[Any], Any], tasks: dict[int, Any], runner: Runner) -> Iterator[tuple[int, Any]]:
+def _plan(work: Callable[[Any], Any], tasks: dict[int, Any], runner: Runner, apart: bool) -> Iterator[tuple[int, Any]]:
     rows = [pickle.dumps((number, task)) for number, task in tasks.items()]
     frame = daft.from_pydict({"task": rows})
     if runner.kind == "ray":
         frame = frame.into_partitions(len(rows))
-        do = daft.func.batch(return_dtype=DataType.binary(), batch_size=1)(_Do(work))
+    if runner.kind == "ray" or not apart:
+        do = daft.func.batch(return_dtype=DataType.binary(), use_process=False, batch_size=1)(_Do(work))
         frame = frame.select(do(frame["task"]).alias("result"))
     else:
         # Daft leaves the pipes of its workers to the garbage collector.
@@ -137,7 +139,7 @@ class _Worker:
 
 
 class _Do:
-    """The same as a function, for Ray's workers."""
+    """The same as a function, for threads and for Ray's workers."""
 
     def __init__(self, work: Callable[[Any], Any]) -> None:
         self.work = work

@@ -39,6 +39,8 @@ from selfj.progress import Progress, Quiet
 from selfj.records import content_id
 from selfj.store import Part
 
+PROCESSES_FROM = 20_000
+"""Rows from which parts are prepared by processes; for fewer, starting them takes longer than the work."""
 _CODE = 1
 """Raised whenever other rows or other bytes come from the same input, so that nothing of an older selfj is kept."""
 
@@ -53,10 +55,9 @@ class _Making:
     runner: engine.Runner
     seconds: dict[str, float] = field(default_factory=dict)
     faults: dict[str, str] = field(default_factory=dict)
-    rows: int = 0
 
     def run(self, work: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-        return engine.run(work, tasks, self.runner, self.rows)
+        return engine.run(work, tasks, self.runner, apart=False)
 
     def timed(self, step: str, began: float) -> None:
         self.seconds[step] = round(self.seconds.get(step, 0.0) + time.monotonic() - began, 3)
@@ -206,10 +207,11 @@ def _part_key(settings: Collection, spec: PartSpec, sha256: str, index_key: str,
 
 def _prepare(making: _Making, tasks: Sequence[Prepare], step: str) -> list[Done]:
     """Prepare parts; those of sources that cannot be read are left out."""
-    making.rows = sum(task.spec.rows for task in tasks)
-    making.progress.start(step, making.rows)
+    rows = sum(task.spec.rows for task in tasks)
+    making.progress.start(step, rows)
     found: dict[int, int] = {}
-    for number, result in making.run(prepare, tasks):
+    # Much of cleaning is Python, which runs on one core in each process.
+    for number, result in engine.run(prepare, tasks, making.runner, apart=rows >= PROCESSES_FROM):
         if result.fault is None:
             found[number] = result.rows
         else:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from selfj.collection.categories import classify
-from selfj.collection.evaluation import open_index
+from selfj.collection.evaluation import Index, open_index
 from selfj.collection.faults import SourceFault
 from selfj.collection.keys import bands, exact_keys, shingles
 from selfj.collection.quality import Quality, clean
@@ -91,7 +91,8 @@ def prepared_table(raw: pa.Table, task: Prepare) -> pa.Table:
     if task.evaluation:
         table = _set(table, "error", pa.nulls(table.num_rows, pa.string()))
     table = _categorised(table, task.categories)
-    return _keyed(table.select(TEXTS), task)
+    index = None if task.index is None else open_index(task.index, task.index_key)
+    return keyed(table.select(TEXTS), task.matching, index)
 
 
 def _categorised(table: pa.Table, settings: Categories) -> pa.Table:
@@ -106,15 +107,22 @@ def _categorised(table: pa.Table, settings: Categories) -> pa.Table:
     return _set(_set(table, "category", given), "category_by", by)
 
 
-def _keyed(table: pa.Table, task: Prepare) -> pa.Table:
-    matching, n = task.matching, table.num_rows
+def keyed(table: pa.Table, matching: Matching, index: Index | None = None) -> pa.Table:
+    """Add the columns by which rows are matched: `key`, `referenced`, `contained`, and one for each band.
+
+    Args:
+        table: Instructions, references and errors of n rows; a row with an error gets no keys.
+        matching: How rows are matched.
+        index: Passages of evaluation sets.
+    """
+    n = table.num_rows
     good = pc.is_null(_one(table["error"].combine_chunks()))
     tokens = tokenise(_one(table["instruction"].combine_chunks()).filter(good))
     rows = np.flatnonzero(good.to_numpy(zero_copy_only=False))
     keys, contained = np.zeros(n, np.uint64), np.full(n, -1, np.int64)
     keys[rows] = exact_keys(tokens)
-    if task.index is not None:
-        contained[rows] = open_index(task.index, task.index_key).contained(tokens)
+    if index is not None:
+        contained[rows] = index.contained(tokens)
     none = np.ones(n, bool)
     none[rows] = tokens.counts == 0
     table = table.append_column("key", pa.array(keys, pa.uint64(), mask=none))
