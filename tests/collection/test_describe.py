@@ -134,6 +134,7 @@ def test_nothing_dropped_and_no_reference(tmp_path):
     folder = make_finished(tmp_path / "own", [row("a", 0, "Hi?", None, language=None)])
     text = renew(folder, sample=10).read_text()
     assert "Why rows were dropped" not in text
+    assert "paper" not in re.sub(r"<style>.*?</style>|var\(--paper[^)]*\)", "", text, flags=re.S)
     assert "not told" in text
 
 

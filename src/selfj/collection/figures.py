@@ -80,7 +80,7 @@ def sources(
     height = top + bottom + step * max(1, len(rows))
     figure, axes = new_axes(width, height, left=left, right=right, top=top, bottom=bottom)
     most = max([sum(parts.values()) for _, parts, _ in rows] + [paper or 0 for *_, paper in rows], default=1) or 1
-    axes.set(xlim=(0, most), ylim=(max(1, len(rows)) - 0.4, -0.6), yticks=[], xlabel="rows")
+    axes.set(xlim=(0, 1.004 * most), ylim=(max(1, len(rows)) - 0.4, -0.6), yticks=[], xlabel="rows")
     axes.xaxis.set_major_formatter(FuncFormatter(_tick))
     axes.locator_params(axis="x", nbins=4 if narrow else 7)
     axes.spines["left"].set_visible(False)

@@ -124,40 +124,39 @@ def sentences(numbers: Mapping[str, Any]) -> list[str]:
     if verbs is not None and verbs["read"]:
         share = percent(_share(verbs["with_verb"], verbs["read"]))
         said.append(
-            f"Of {verbs['read']:,} English instructions drawn by hash {share} have a root verb beside be, have and do."
+            f"{share} of {verbs['read']:,} English instructions drawn by hash have a root verb beside be, have and do."
         )
     return said
 
 
 def category_grid(numbers: Mapping[str, Any]) -> Grid:
-    """Rows by category, beside the paper's."""
+    """Rows by category; beside the paper's, where a source is one of the paper's."""
     kept, paper = numbers["kept"], sum(PAPER.values())
+    entries = [*numbers["categories"]]
+    entries.append(
+        {"category": "all", "rows": kept, "with_reference": numbers["with_reference"], "paper_rows": paper},
+    )
+    beside = _has_paper(numbers)
     rows = []
-    for entry in numbers["categories"]:
+    for entry in entries:
         theirs = entry["paper_rows"]
         cells = [_count(entry["rows"]), _words(percent(_share(entry["rows"], kept)))]
         cells += [_words(percent(_share(entry["with_reference"], entry["rows"])))]
-        cells += [_count(theirs), _words(percent(_share(theirs, paper))) if theirs else GridCell()]
+        if beside:
+            cells += [_count(theirs), _words(percent(_share(theirs, paper))) if theirs else GridCell()]
         rows.append((entry["category"], tuple(cells)))
-    rows.append(
-        (
-            "all",
-            (
-                _count(kept),
-                _words(percent(1.0 if kept else None)),
-                _words(percent(_share(numbers["with_reference"], kept))),
-                _count(paper),
-                _words("100 %"),
-            ),
-        )
-    )
-    headers = ("category", "rows", "share", "with reference", "paper: rows", "share")
-    return Grid("Rows by category", headers, tuple(rows), ("The paper: Self-J, 5,754,412 instructions of 37 sources.",))
+    headers = ("category", "rows", "share", "with reference", *(("paper: rows", "share") if beside else ()))
+    notes = ("The paper: Self-J, 5,754,412 instructions of 37 sources.",) if beside else ()
+    return Grid("Rows by category", headers, tuple(rows), notes)
+
+
+def _has_paper(numbers: Mapping[str, Any]) -> bool:
+    return any(source["paper_rows"] for source in numbers["sources"])
 
 
 def source_grid(numbers: Mapping[str, Any]) -> Grid:
     """Rows by source: read, kept, dropped, and what the paper kept."""
-    rows = []
+    rows, beside = [], _has_paper(numbers)
     for source in numbers["sources"]:
         reasons = [f"{name.replace('_', ' ')} {n:,}" for name, n in list(source["dropped"].items())[:1]]
         theirs = source["paper_rows"]
@@ -165,13 +164,14 @@ def source_grid(numbers: Mapping[str, Any]) -> Grid:
             _count(source["read"]),
             _count(source["kept"]),
             _words(percent(_share(source["kept"], source["read"]))),
-            _count(sum(theirs.values()) if theirs else None),
+            *([_count(sum(theirs.values()) if theirs else None)] if beside else []),
             _words(percent(_share(source["with_reference"], source["kept"]))),
             _words(", ".join(reasons) or "none"),
             _words(source["licence"]),
         )
         rows.append((source["source"], cells))
-    headers = ("source", "read", "kept", "share", "paper", "with reference", "dropped most as", "licence")
+    paper = ("paper",) if beside else ()
+    headers = ("source", "read", "kept", "share", *paper, "with reference", "dropped most as", "licence")
     note = "Every row read was kept or dropped with one reason. Licences are as the sources' own cards state them."
     return Grid("Sources", headers, tuple(rows), (note,))
 
@@ -283,7 +283,7 @@ def _pictures(numbers: Mapping[str, Any]) -> dict[str, Picture]:
 
 def _category_picture(numbers: Mapping[str, Any], categories: list[str]) -> Picture:
     rows = {entry["category"]: entry["rows"] for entry in numbers["categories"]}
-    paper = PAPER if any(source["paper_rows"] for source in numbers["sources"]) else None
+    paper = PAPER if _has_paper(numbers) else None
     beside = " Beside it the paper's collection of 5,754,412." if paper else ""
     every = [*categories, *(name for name in PAPER if paper and name not in categories)]
     return Picture(
