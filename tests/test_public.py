@@ -60,6 +60,9 @@ def test_the_help_says_what_each_verb_does():
     shown = CliRunner().invoke(app, ["--help"]).output
     for verb in (
         "collect",
+        "describe",
+        "select",
+        "release",
         "sample",
         "label",
         "sft",

@@ -78,9 +78,9 @@ class FakeHub:
         if path == "/api/validate-yaml":
             sent = json.loads(body)["content"]
             return 200, {"errors": [] if sent.startswith("---\n") else [{"message": "no head"}], "warnings": []}
-        if found := re.fullmatch(r"/api/models/([\w.-]+/[\w.-]+)/preupload/main", path):
+        if found := re.fullmatch(r"/api/(?:models|datasets)/([\w.-]+/[\w.-]+)/preupload/main", path):
             return self._preupload(found[1], json.loads(body))
-        if found := re.fullmatch(r"/([\w.-]+/[\w.-]+)\.git/info/lfs/objects/batch", path):
+        if found := re.fullmatch(r"/(?:datasets/)?([\w.-]+/[\w.-]+)\.git/info/lfs/objects/batch", path):
             return self._batch(json.loads(body))
         if stored and method == "PUT":
             if hashlib.sha256(body).hexdigest() != path.split("/")[-1]:
@@ -90,7 +90,7 @@ class FakeHub:
         if path == "/verify":
             wanted = json.loads(body)
             return (200, {}) if len(self._large[wanted["oid"]]) == wanted["size"] else (400, {"error": "size"})
-        if found := re.fullmatch(r"/api/models/([\w.-]+/[\w.-]+)/commit/main", path):
+        if found := re.fullmatch(r"/api/(?:models|datasets)/([\w.-]+/[\w.-]+)/commit/main", path):
             return self._commit(found[1], [json.loads(line) for line in body.splitlines()])
         return 404, {"error": f"no {path} here"}
 
@@ -108,7 +108,9 @@ class FakeHub:
         modes = [
             {
                 "path": file["path"],
-                "uploadMode": "lfs" if file["path"].endswith(".safetensors") and self.large else "regular",
+                "uploadMode": "lfs"
+                if file["path"].endswith((".safetensors", ".parquet")) and self.large
+                else "regular",
                 "shouldIgnore": False,
                 "oid": None,
             }

@@ -6,6 +6,7 @@ import sys
 from selfj.cli import (  # noqa: F401
     audit,
     calibrating,
+    collecting,
     evaluating,
     grading,
     judging,

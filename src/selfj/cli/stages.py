@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from selfj.report import Report
 
 _STAGES = {
-    "collect": "Read instructions, or exchanges one already has, and split them by hash.",
     "sample": "Let the target model answer the instructions.",
     "label": "Rate the answers against the references: self-evaluation and semantic similarity, no people.",
     "sft": "Tune a base model on instructions and replies, before all else; no part of `run`.",

@@ -327,3 +327,43 @@ def describe_files(fetched: Sequence[Fetched]) -> list[dict[str, Any]]:
         }
         for result in fetched
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What of a source lies on this machine already."""
+
+    source: Source
+    files: int = 0
+    """Files that it needs; 0 where that is not known yet."""
+    found: int = 0
+    """Of these, how many are here."""
+    bytes: int | None = None
+    """Of all its files; None where that is not known yet."""
+    fault: str | None = None
+    """Why a local source cannot be had."""
+
+
+def look(sources: Sequence[Source], cache: Path) -> list[Held]:
+    """Look which files are here; no server is asked, and no digest is checked.
+
+    Args:
+        sources: Which.
+        cache: Folder for downloads; it may be absent.
+
+    Raises:
+        ArtefactError: The cache cannot be read.
+    """
+    records, made = _Records(cache), []
+    for source in sources:
+        plan = _plan(source, records, offline=True)
+        if isinstance(plan, str):
+            made.append(Held(source, fault=plan if source.path is not None else None))
+            continue
+        paths = [job.find() for job in plan[0]]
+        sizes = [
+            path.stat().st_size if path is not None else job.bytes for job, path in zip(plan[0], paths, strict=True)
+        ]
+        known = None if None in sizes else sum(size or 0 for size in sizes)
+        made.append(Held(source, len(paths), sum(path is not None for path in paths), known))
+    return made

@@ -22,10 +22,12 @@ __all__ = [
     "Published",
     "Sending",
     "Vocabulary",
+    "check_sending",
     "find_judge",
     "publish",
     "read_vocabulary",
     "select",
+    "send_data",
 ]
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -135,6 +137,37 @@ def publish(
     sending = select(folder, push, public=public, update=update)
     address = upload(sending, token, token_env=token_env, endpoint=endpoint)
     return Published(folder, card, out, file, sending, address)
+
+
+def send_data(sending: Sending, *, message: str, token_env: str | None = None, endpoint: str | None = None) -> str:
+    """Upload files of a data set to a repository of data on the model hub.
+
+    Args:
+        sending: Which files go where.
+        message: Of the commit.
+        token_env: Environment variable that holds the token; None takes what the hub's library knows, `HF_TOKEN` first.
+        endpoint: Address of the hub; None takes the library's.
+
+    Returns:
+        The repository's address.
+
+    Raises:
+        ConfigError: There is no token, the name is wrong, or the hub refuses.
+        MissingDependency: The hub's library is absent.
+        BackendUnavailable: The hub cannot be reached.
+    """
+    token = check_sending(sending.repository, token_env)
+    with _packages("'selfj[collect]'"):
+        from selfj.publish.hub import upload
+    return upload(sending, token, token_env=token_env, endpoint=endpoint, kind="dataset", message=message)
+
+
+def check_sending(repository: str, token_env: str | None = None) -> str:
+    """The token for an upload, once the repository's name has been looked at; see `send_data` for errors."""
+    with _packages("'selfj[collect]'"):
+        from selfj.publish.hub import check_repository, find_token
+    check_repository(repository)
+    return find_token(token_env)
 
 
 def _check(

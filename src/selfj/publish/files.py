@@ -38,7 +38,7 @@ class Sending:
         seen = "public" if self.public else "private"
         seen = "of unchanged visibility if it is there" if self.update else seen
         first = f"Sent to {address}" if address else f"Would be sent to {self.repository}, {seen}"
-        lines = [f"{first}:", *(f"  {name}  {_size(size)}" for name, size in self.files)]
+        lines = [f"{first}:", *(f"  {name}  {size_text(size)}" for name, size in self.files)]
         if self.staying:
             lines.append(f"Stays here: {', '.join(self.staying)}")
         if self.local is not None:
@@ -76,7 +76,8 @@ def _local_base(folder: Path) -> str | None:
     return base if base.startswith(("/", ".", "~")) or (base and Path(base).is_dir()) else None
 
 
-def _size(n: int) -> str:
+def size_text(n: int) -> str:
+    """A number of bytes for people, such as `1.2 MB`."""
     value, unit = float(n), "B"
     for larger in ("kB", "MB", "GB"):
         if value < 1000:

@@ -1,4 +1,4 @@
-"""Uploading a judge's folder to a model hub, through the hub's own library.
+"""Uploading a folder of a judge or of a data set to a model hub, through the hub's own library.
 
 No text of the library reaches an error, a log or a file as it is: what a server says is shown with the token taken out.
 """
@@ -6,7 +6,7 @@ No text of the library reaches an error, a log or a file as it is: what a server
 import os
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import huggingface_hub
 from huggingface_hub import HfApi
@@ -50,7 +50,15 @@ def find_token(variable: str | None = None) -> str:
     return token.strip()
 
 
-def upload(sending: Sending, token: str, *, token_env: str | None = None, endpoint: str | None = None) -> str:
+def upload(
+    sending: Sending,
+    token: str,
+    *,
+    token_env: str | None = None,
+    endpoint: str | None = None,
+    kind: Literal["model", "dataset"] = "model",
+    message: str = "Upload a judge made by selfj",
+) -> str:
     """Create the repository and commit the files to it; returns its address.
 
     Args:
@@ -58,6 +66,8 @@ def upload(sending: Sending, token: str, *, token_env: str | None = None, endpoi
         token: See `find_token`.
         token_env: Where the token came from, for errors.
         endpoint: Address of the hub; None takes the library's.
+        kind: What the repository holds.
+        message: Of the commit.
 
     Raises:
         ConfigError: The hub refuses the token, the repository or the files.
@@ -67,14 +77,15 @@ def upload(sending: Sending, token: str, *, token_env: str | None = None, endpoi
 
     def create() -> Any:
         private = None if sending.update else not sending.public
-        return api.create_repo(sending.repository, private=private, exist_ok=sending.update)
+        return api.create_repo(sending.repository, private=private, exist_ok=sending.update, repo_type=kind)
 
     def commit() -> Any:
         return api.upload_folder(
             repo_id=sending.repository,
             folder_path=sending.folder,
             allow_patterns=[name for name, _ in sending.files],
-            commit_message="Upload a judge made by selfj",
+            commit_message=message,
+            repo_type=kind,
         )
 
     said = _Said(sending, token, token_env or "HF_TOKEN")

@@ -33,6 +33,8 @@ class Picture:
     title: str
     figure: Figure
     caption: str
+    narrow: Figure | None = None
+    """The same for a screen of a hand's width; None shrinks the figure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +88,7 @@ def render_sheet(
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(bare=lambda cell: show(cell._replace(low=None, high=None)), span=_span, coded=_coded)
     template = environment.from_string(files("selfj.report").joinpath(TEMPLATE).read_text("utf-8"))
-    pictures = {
-        place: Markup(to_svg(block.figure, label=block.title, prefix=f"s{place}"))
-        for place, block in enumerate(blocks)
-        if isinstance(block, Picture)
-    }
+    pictures = {place: _drawn(block, place) for place, block in enumerate(blocks) if isinstance(block, Picture)}
     kinds = [(type(block).__name__.lower(), block) for block in blocks]
     page = template.render(
         style=Markup(style()), title=title, lead=lead, blocks=kinds, facts=facts, kicker=kicker, command=command,
@@ -102,6 +100,14 @@ def render_sheet(
 def _coded(sentence: str) -> Markup:
     """A sentence whose `parts` between backticks are code."""
     return Markup(re.sub(r"`([^`<>]+)`", r"<code>\1</code>", str(escape(sentence))))
+
+
+def _drawn(picture: Picture, place: int) -> list[tuple[str, Markup]]:
+    """A figure as SVG for each width of the page, with the class that shows it there."""
+    forms = [("", picture.figure)]
+    if picture.narrow is not None:
+        forms = [("wide", picture.figure), ("narrow", picture.narrow)]
+    return [(name, Markup(to_svg(figure, label=picture.title, prefix=f"s{place}{name[:1]}"))) for name, figure in forms]
 
 
 def _span(cell: GridCell) -> str:
