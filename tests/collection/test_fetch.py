@@ -6,6 +6,7 @@ import io
 import json
 import os
 import time
+from pathlib import Path
 
 import huggingface_hub
 import pyarrow as pa
@@ -338,6 +339,35 @@ def test_a_file_that_is_not_what_the_hub_listed(hub, tmp_path):
     path.resolve().write_bytes(b"x")
     hub.sets["acme/here"]["default/train/0000.parquet"] = parquet("b")
     assert "is no longer the file that was listed or came before" in one(tmp_path, hub="acme/here").fault
+
+
+def test_an_interrupt_ends_downloads_and_keeps_what_came(files, tmp_path):
+    files.files["/slow"] = DATA
+    files.cut_after["/slow"] = [30_000, *[0] * 9]
+
+    class Impatient(Told):
+        def advance(self, n):
+            super().advance(n)
+            raise KeyboardInterrupt
+
+    url = f"{files.address}/slow"
+    with pytest.raises(KeyboardInterrupt):
+        fetch([source(url=url, format="jsonl")], tmp_path, progress=Impatient())
+    files.cut_after.clear()
+    files.calls.clear()
+    assert one(tmp_path, url=url, format="jsonl").files[0].path.read_bytes() == DATA
+    [(_, wanted)] = files.calls
+    assert wanted.startswith("bytes=")
+
+
+def test_paths_hold_in_another_folder(files, tmp_path, monkeypatch):
+    (tmp_path / "a.jsonl").write_text('{"question": "one"}\n')
+    files.files["/b.jsonl"] = b'{"question": "two"}\n'
+    results = fetch([source(path="a.jsonl"), source(url=f"{files.address}/b.jsonl")], Path("cache"))
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    assert [row["instruction"] for result in results for row in rows_of(result)] == ["one", "two"]
+    assert results[0].files[0].label == "a.jsonl"
 
 
 def test_a_hub_that_is_away(hub, tmp_path, monkeypatch):

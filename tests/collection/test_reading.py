@@ -160,13 +160,14 @@ def test_a_bad_line_costs_its_row_alone(tmp_path, monkeypatch):
     values[4999] = b'{"question": 3}\n'
     path = jsonl(tmp_path / "rows.jsonl", *values)
     slow = []
-    real = lines_module._slow_block
-    monkeypatch.setattr(lines_module, "_slow_block", lambda piece, limit: slow.append(piece) or real(piece, limit))
+    real = lines_module.json_row
+    monkeypatch.setattr(lines_module, "json_row", lambda place, line: slow.append(line) or real(place, line))
     got = said(path)
     assert [row[2] for row in got].count("bad_json") == 1
     assert got[1234] == ("", None, "bad_json")
     assert got[4999] == ("3", None, None)
-    assert sum(piece.count(b"\n") for piece in slow) < 200
+    # The first lines of the file and of each of five parts tell columns and kinds; the rest are pieces with a bad line.
+    assert len(slow) < 1000 + 5 * 200 + 150
 
 
 def test_a_deep_value_ends_nothing(tmp_path):
@@ -402,6 +403,13 @@ def test_nested_columns_of_a_cut_row_group(tmp_path, size):
     choice = {"choices": "r.text", "answer": "q", "labels": ["q0", "q6", "q5"]}
     got = said(path, source(instruction="q", reference=choice, reference_kind="gold"), size)
     assert [(n, reference) for n, (_, reference, _) in enumerate(got) if reference] == [(6, "r6-1")]
+    bad = pa.array([[b"ok"], None, [b"a", b"\xff"], []], pa.list_(pa.binary()))
+    for kind in (pa.list_(pa.binary()), pa.large_list(pa.binary())):
+        pq.write_table(pa.table({"q": list("abcd") * 25, "r": pa.concat_arrays([bad.cast(kind)] * 25)}), path)
+        choice = {"choices": "r", "answer": "q", "labels": ["a", "c"]}
+        got = said(path, source(instruction="q", reference=choice, reference_kind="gold"), size)
+        wanted = [("a", "ok", None), ("b", None, None), ("c", None, "bad_utf8"), ("d", None, None)]
+        assert got == wanted * 25
 
 
 def test_what_is_wrong_with_a_line_does_not_depend_on_its_neighbours(tmp_path):

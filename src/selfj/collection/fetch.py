@@ -19,6 +19,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -136,6 +137,8 @@ def fetch(
     """
     progress = progress or Quiet()
     offline = offline or is_offline()
+    # Parts are read by other processes too, perhaps from another folder.
+    cache = cache.absolute()
     records = _Records(cache)
     plans = [_plan(source, records, offline) for source in sources]
     jobs = [job for plan in plans if not isinstance(plan, str) for job in plan[0]]
@@ -204,11 +207,14 @@ def _local_jobs(source: Source, pattern: str) -> Iterable[_Job]:
     if not found:
         raise SourceFault(source.name, f"no file fits {pattern}: expected a file, or a pattern such as data/*.jsonl.")
     for path in found:
+        here = path.absolute()
+        size = here.stat().st_size
+        stays = partial(_same, here)
+        yield _Job(source, path.as_posix(), bring=stays, find=stays, bytes=size, local=True)
 
-        def here(*_: Any, path: Path = path) -> Path:
-            return path
 
-        yield _Job(source, path.as_posix(), bring=here, find=here, bytes=path.stat().st_size, local=True)
+def _same(path: Path, *_: object) -> Path:
+    return path
 
 
 def _url_job(source: Source, url: str, place: int, cache: Path) -> _Job:
@@ -223,15 +229,22 @@ def _url_job(source: Source, url: str, place: int, cache: Path) -> _Job:
     return _Job(source, addresses.shown(url), bring, lambda: target if target.is_file() else None)
 
 
+class _Ended(BaseException):
+    """The work ends; what is under way is given up, to be gone on with the next time."""
+
+
 class _Told:
-    """Progress from several threads."""
+    """Progress from several threads, and the way to end them."""
 
     def __init__(self, progress: Progress, total: int | None) -> None:
         self._progress, self._lock = progress, threading.Lock()
+        self.ended = False
         progress.start("fetch", total)
 
     def advance(self, n: int) -> None:
         with self._lock:
+            if self.ended:
+                raise _Ended
             self._progress.advance(n)
 
     def end(self, summary: str) -> None:
@@ -254,6 +267,8 @@ def _bring_all(
         failed = [future for future in futures if future in done and future.exception()]
         return {id(job): future.result() for job, future in zip(jobs, failed or futures, strict=False)}
     finally:
+        # Python waits for its threads when it ends; without this for the rest of a file of gigabytes.
+        told.ended = True
         pool.shutdown(wait=False, cancel_futures=True)
 
 

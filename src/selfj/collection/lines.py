@@ -1,13 +1,13 @@
 """Text files of a source: cut on the ends of lines, read in blocks.
 
-A block of JSONL is read by Arrow. Where Arrow fails, or a line is not as it should be, the block is halved, and again,
-until few lines are left; those are read by Python one by one, so that a bad line costs its own row.
+A block of JSONL is read by Arrow. Where Arrow fails, or a line is not as it should be, the block is cut into pieces,
+and these again, until few lines are left; those are read by Python, so that a bad line costs its own row.
 """
 
 import io
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +23,8 @@ from selfj.collection.values import ArrowColumns, Columns, RowColumns
 _SCAN = 8 << 20
 _BLOCK = 4 << 20
 _MOST_BYTES = 256 << 20
+_PIECES = 8
+"""A block that Arrow refuses is cut into so many."""
 _FEW = 64
 """So many lines are left to Python at once."""
 _SAMPLE = 200
@@ -110,15 +112,14 @@ class Rows:
     """Why each row could not be read, as a string array; None where all could."""
 
 
-def read_jsonl(path: Path, start: int, stop: int, paths: Sequence[ColumnPath], limit: int) -> Iterator[Rows]:
-    """Read lines of JSON objects in a range of bytes."""
+def read_jsonl(path: Path, start: int, stop: int, paths: Sequence[ColumnPath], limit: int) -> Iterator[Sequence[Rows]]:
+    """Read lines of JSON objects in a range of bytes; each block's rows come together, not in their order."""
     schema: Any = None
     line = 0
     for place, block in enumerate(_blocks(path, start, stop, limit)):
         if place == 0:
             schema = _schema(block, paths, limit)
-        for rows in _read_block(block, schema, limit):
-            yield Rows(rows.columns, rows.lines + line, rows.errors)
+        yield list(_read_block(block, schema, limit).all(line))
         line += block.count(b"\n") + (not block.endswith(b"\n"))
 
 
@@ -139,32 +140,59 @@ def _blocks(path: Path, start: int, stop: int, limit: int) -> Iterator[bytes]:
             yield block
 
 
-def _read_block(block: bytes, schema: Any, limit: int) -> Iterator[Rows]:
+@dataclass(slots=True)
+class _Found:
+    """What was read of a block so far: pieces by Arrow, and rows by Python."""
+
+    tables: list[Any] = field(default_factory=list)
+    places: list[Any] = field(default_factory=list)
+    """Lines of the rows of each table."""
+    rows: list[dict[str, object] | None] = field(default_factory=list)
+    errors: list[str | None] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+
+    def all(self, first: int) -> Iterator[Rows]:
+        """The rows by Arrow, then those by Python; a block starts at line `first`."""
+        if self.tables:
+            yield Rows(ArrowColumns(pa.concat_tables(self.tables)), np.concatenate(self.places) + first)
+        if self.rows:
+            lines = np.array(self.lines, np.int64) + first
+            yield Rows(RowColumns(self.rows), lines, pa.array(self.errors, pa.string()))
+
+
+def _read_block(block: bytes, schema: Any, limit: int) -> _Found:
+    found = _Found()
     if schema is None:
-        yield _slow_block(block, limit)
-        return
+        _slowly(found, block, 0, limit)
+        return found
     data = np.frombuffer(block, np.uint8)
     ends = np.flatnonzero(data == _NEWLINE) + 1
     if not block.endswith(b"\n"):
         ends = np.append(ends, len(block))
-    yield from _halves(block, ends, 0, len(ends), schema, limit)
+    _pieces(found, block, ends, 0, len(ends), schema, limit)
+    return found
 
 
-def _halves(block: bytes, ends: Any, low: int, high: int, schema: Any, limit: int) -> Iterator[Rows]:
+def _pieces(found: _Found, block: bytes, ends: Any, low: int, high: int, schema: Any, limit: int) -> None:
+    """Read the lines from `low` to `high` of a block."""
+    if low == high:
+        return
     begin = int(ends[low - 1]) if low else 0
-    piece = block[begin : int(ends[high - 1])] if high > low else b""
-    found = _fast(piece, ends[low:high] - begin, schema, limit) if piece else None
-    if found is None and high - low > _FEW:
-        middle = (low + high) // 2
-        yield from _halves(block, ends, low, middle, schema, limit)
-        yield from _halves(block, ends, middle, high, schema, limit)
-    elif piece:
-        found = found or _slow_block(piece, limit)
-        yield Rows(found.columns, found.lines + low, found.errors)
+    piece = block[begin : int(ends[high - 1])]
+    read = _fast(piece, ends[low:high] - begin, schema, limit)
+    if read is not None:
+        found.tables.append(read[0])
+        found.places.append(read[1] + low)
+    elif high - low > _FEW:
+        edges = [low + (high - low) * k // _PIECES for k in range(_PIECES + 1)]
+        for start, stop in pairwise(edges):
+            _pieces(found, block, ends, start, stop, schema, limit)
+    else:
+        _slowly(found, piece, low, limit)
 
 
-def _fast(piece: bytes, ends: Any, schema: Any, limit: int) -> Rows | None:
-    """Read a piece by Arrow; None where a line is not plainly one JSON object in UTF-8."""
+def _fast(piece: bytes, ends: Any, schema: Any, limit: int) -> tuple[Any, Any] | None:
+    """Read a piece by Arrow as a table, and its rows' lines; None where a line is not one JSON object in UTF-8."""
     starts = np.concatenate([[0], ends[:-1]])
     if (ends - starts).max() > limit:
         return None
@@ -174,7 +202,7 @@ def _fast(piece: bytes, ends: Any, schema: Any, limit: int) -> Rows | None:
         return None
     full = np.flatnonzero(~empty)
     if not len(full):
-        return Rows(RowColumns([]), full)
+        return schema.empty_table(), full
     try:
         piece.decode("utf-8")
         table = pj.read_json(
@@ -184,19 +212,16 @@ def _fast(piece: bytes, ends: Any, schema: Any, limit: int) -> Rows | None:
         )
     except (UnicodeDecodeError, pa.ArrowException):
         return None
-    return Rows(ArrowColumns(table), full) if table.num_rows == len(full) else None
+    return (table, full) if table.num_rows == len(full) else None
 
 
-def _slow_block(piece: bytes, limit: int) -> Rows:
-    rows, errors, places = [], [], []
-    for place, line in enumerate(lines_of(io.BufferedReader(io.BytesIO(piece)), limit)):
-        if line is not None and not line.strip():
-            continue
-        row = None if line is None else json_row(place, line)
-        rows.append(None if row is None else row.fields)
-        errors.append("line_too_long" if row is None else row.error)
-        places.append(place)
-    return Rows(RowColumns(rows), np.array(places, np.int64), pa.array(errors, pa.string()))
+def _slowly(found: _Found, piece: bytes, low: int, limit: int) -> None:
+    for place, line in enumerate(lines_of(io.BufferedReader(io.BytesIO(piece)), limit), start=low):
+        if line is None or line.strip():
+            row = None if line is None else json_row(place, line)
+            found.rows.append(None if row is None else row.fields)
+            found.errors.append("line_too_long" if row is None else row.error)
+            found.lines.append(place)
 
 
 def sample(path: Path, start: int, limit: int, lines: int = 1000) -> list[dict[str, object]]:
@@ -284,7 +309,7 @@ def read_csv(
     header: Sequence[str],
     delimiter: str,
     limit: int,
-) -> Iterator[Rows]:
+) -> Rows:
     """Read rows of CSV in a range of bytes; an empty cell is an absent value."""
     with path.open("rb") as handle:
         stream: Any = io.BufferedReader(_Window(handle, start, stop))
@@ -296,13 +321,4 @@ def read_csv(
             errors.append(row.error)
             lines.append(row.number - 1)
     table = pa.table({name: pa.array(values, pa.string()) for name, values in cells.items()})
-    yield Rows(ArrowColumns(table), np.array(lines, np.int64), pa.array(errors, pa.string()))
-
-
-def json_lines(text: str) -> Iterator[bytes]:
-    """Lines of JSONL from the text of a JSON array; raises ValueError where it is none."""
-    document = json.loads(text)
-    if not isinstance(document, list):
-        raise ValueError("it holds no array")
-    for value in document:
-        yield json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogateescape") + b"\n"
+    return Rows(ArrowColumns(table), np.array(lines, np.int64), pa.array(errors, pa.string()))

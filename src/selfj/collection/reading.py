@@ -234,19 +234,18 @@ def _read_text(spec: PartSpec, path: Path) -> Iterable[Any]:
     paths = wanted(source)
     if spec.format == "csv":
         names = list(dict.fromkeys(column.column for column in paths))
-        found: Iterable[Rows] = read_csv(
-            path,
-            spec.start,
-            spec.stop,
-            names,
-            header=spec.header,
-            delimiter=spec.delimiter,
-            limit=source.max_line_bytes,
-        )
+        where: dict[str, Any] = {"header": spec.header, "delimiter": spec.delimiter, "limit": source.max_line_bytes}
+        blocks: Iterable[Sequence[Rows]] = [[read_csv(path, spec.start, spec.stop, names, **where)]]
     else:
-        found = read_jsonl(path, spec.start, spec.stop, paths, source.max_line_bytes)
-    for rows in found:
-        table = to_raw(source, spec.label, rows.columns, rows.lines + spec.first, rows.errors)
-        yield table.slice(0, int(np.searchsorted(rows.lines, spec.rows)))
-        if len(rows.lines) and rows.lines[-1] >= spec.rows:
+        blocks = read_jsonl(path, spec.start, spec.stop, paths, source.max_line_bytes)
+    for block in blocks:
+        tables = [to_raw(source, spec.label, rows.columns, rows.lines + spec.first, rows.errors) for rows in block]
+        if not tables:
+            continue
+        table = pa.concat_tables(tables)
+        if len(tables) > 1:
+            table = table.sort_by("position")
+        within = int(np.searchsorted(table["position"].to_numpy(), spec.first + spec.rows))
+        yield table.slice(0, within)
+        if within < table.num_rows:
             return

@@ -66,12 +66,13 @@ class ArrowColumns:
             return pa.nulls(self.size, _TEXTS)
         array = _plain_list(array)
         flat, bad = _as_text(array.flatten())
-        parents = _mask(pc.list_parent_indices(array)).astype(np.int64)
+        lengths = _lengths(array)
+        parents = np.repeat(np.arange(self.size), lengths)
         for reason, mask in bad.items():
             rows = np.zeros(self.size, bool)
             rows[parents[mask]] = True
             _fail(self.errors, reason, rows)
-        return _lists(np.asarray(pc.fill_null(pc.list_value_length(array), 0)), flat, _mask(array.is_null()))
+        return _lists(lengths, flat, _mask(array.is_null()))
 
     def kind(self, path: ColumnPath) -> Any:
         """The Arrow type to which a path leads."""
@@ -105,10 +106,12 @@ def _is_list(kind: Any) -> bool:
 
 
 def _plain_list(array: Any) -> Any:
-    """A list array with offsets that start at its own values."""
-    if not pa.types.is_list(array.type):
-        array = array.cast(pa.list_(array.type.value_type))
-    return array.take(pa.array(np.arange(len(array)))) if array.offset else array
+    """A list of another kind as a plain one."""
+    return array if pa.types.is_list(array.type) else array.cast(pa.list_(array.type.value_type))
+
+
+def _lengths(array: Any) -> Any:
+    return np.asarray(pc.fill_null(pc.list_value_length(array), 0)).astype(np.int64)
 
 
 def _nothing(array: Any) -> tuple[Any, Any]:
@@ -125,8 +128,7 @@ def _field(array: Any, name: str) -> tuple[Any, Any]:
     if _is_list(kind) and (pa.types.is_struct(kind.value_type) or pa.types.is_null(kind.value_type)):
         array = _plain_list(array)
         child, _ = _field(array.flatten(), name)
-        lengths = np.asarray(pc.fill_null(pc.list_value_length(array), 0))
-        return _lists(lengths, child, _mask(array.is_null())), None
+        return _lists(_lengths(array), child, _mask(array.is_null())), None
     return (array, None) if pa.types.is_null(kind) else _nothing(array)
 
 
