@@ -86,6 +86,8 @@ UNTOUCHED = [
     "Find the sum of the following numbers: 1, 2, 3.",
     "What happened in the following year of the war?",
     "Edit the sentence below.\n\nHe go home.",
+    "Getting a particular portion of an image (picture)",
+    "How do I use <Image> in React Native?",
     "All cats are mammals. Is this sentence true?",
     "Write a function to sort the given list.",
     "What is a blood count of 25.0 × 103/mcL?",
@@ -153,7 +155,7 @@ def test_reasons(bad: str | None, reason: str):
 
 
 @pytest.mark.parametrize(
-    "empty", ["", "  ", "N/A", "n/a.", "[deleted]", "<No output>", "To be completed.", "---", "?", "…", "TBD"]
+    "empty", ["", "  ", "N/A", "n/a.", "[deleted]", "<No output>", "To be completed.", "---", "?", "…", "ï¿½", "TBD"]
 )
 def test_a_reference_that_says_nothing_is_null(empty: str):
     row = cleaned(GOOD, empty)
@@ -187,6 +189,7 @@ PERSONAL = [
     ("Send it to DE89 3704 0044 0532 0130 00 please.", "Send it to [IBAN] please."),
     ("My social security number is 536-22-1234, is it safe?", "My social security number is [SSN], is it safe?"),
     ("Who owns the address 173.194.33.71 today?", "Who owns the address [IP] today?"),
+    ("Are 3509 1088 0303 0007 32.0.1.1 two things?", "Are [CREDIT_CARD] [IP] two things?"),
     ("Who owns 2001:4860:4860:0:0:0:0:8844 today?", "Who owns [IP] today?"),
 ]
 

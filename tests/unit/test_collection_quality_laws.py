@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from selfj.collection.quality import REASONS, Quality, clean
@@ -53,6 +53,9 @@ def table(rows: list[tuple[str | None, str | None]]) -> pa.Table:
 
 @settings(max_examples=300, deadline=None)
 @given(ROWS)
+@example([("</P>HTML\u0301", None)])
+@example([("3509 1088 0303 0007 32.0.1.1", None)])
+@example([("Ask me@css.html.org <b>now</b>", "<p>x</p>")])
 def test_cleaning_twice_is_cleaning_once(rows):
     for quality in (Quality(), LENIENT, LENIENT.model_copy(update={"html": "strip", "personal_data": "keep"})):
         once = clean(table(rows), quality)

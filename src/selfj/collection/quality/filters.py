@@ -51,7 +51,7 @@ _ABSENT_PICTURE = (
     r"|\bshown in the (?:picture|image|photo|photograph|figure|diagram|graph|chart|exhibit)\b"
     r"|\(see (?:the )?(?:image|picture|photo|figure|exhibit|attach)"
     rf"|[\[(<](?:please )?(?:(?:insert|link to|see|attached?) )+(?:{_PICTURES}|video|file)[^\])>\n]{{0,24}}[\])>]"
-    r"|[\[(<](?:photo|image|picture)(?: (?:attached|here))?[\])>]"
+    r"|[\[(<](?:photo|image|picture) (?:attached|here)[\])>]|(?:\A|\n)\s*[\[<](?:photo|image|picture)[\]>]\s*(?:\n|\z)"
 )
 _GIVEN_PICTURE = r"\[asy\]|!\[|https?://|<svg|<img|\||\\begin\{"
 _ABSENT_ABOVE = (
@@ -92,7 +92,7 @@ _NO_REFERENCE = (
     r"|tbd|tba|todo|to do|to be"
     r" (?:completed|done|added|determined)|coming soon|deleted|removed|answer missing|placeholder"
     r"|no answer (?:given|provided|yet))\W*\z"
-    r"|\A\s*(?:-+|–|—|\?+|\.+|…|_+)\s*\z"
+    r"|\A\s*(?:-+|–|—|\?+|\.+|…|_+|\x{fffd}+)\s*\z"
 )
 
 

@@ -150,6 +150,7 @@ def languages(texts: pa.Array, found_words: Words) -> pa.Array:
     `und` stands for a language that is not English, and else is not known.
 
     Example:
+        >>> from selfj.collection.quality.words import bytes_of, words
         >>> texts = pa.array(["Wie hoch ist der Berg?", "How high is the mountain?", "x = 3", "Какой сегодня день?"])
         >>> languages(texts, words(bytes_of(texts))).to_pylist()
         ['de', 'en', None, 'ru']

@@ -95,6 +95,15 @@ def _compiled(kind: str) -> re.Pattern[str]:
 
 
 def _masked(text: str, kinds: tuple[str, ...]) -> tuple[str, int]:
+    """The text masked until nothing more is found, since a mask may part what stood together; and how many pieces."""
+    total, found = 0, -1
+    while found:
+        text, found = _masked_once(text, kinds)
+        total += found
+    return text, total
+
+
+def _masked_once(text: str, kinds: tuple[str, ...]) -> tuple[str, int]:
     total = 0
     for kind in _ORDER:
         if kind not in kinds:

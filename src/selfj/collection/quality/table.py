@@ -33,11 +33,15 @@ REASONS = (
 )
 """Why a row is dropped, in the order in which the reasons are tried."""
 
-_ROWS = 4_096
+_BATCH = 4_096
 """Rows looked at together: few enough for the cache of a processor. It never changes a result."""
 _SIGN_WORDS = r"[\x{3041}-\x{30ff}\x{3400}-\x{4dbf}\x{4e00}-\x{9fff}\x{e00}-\x{e7f}]"
 
+_ROUNDS = 20
+"""Most times that a row is repaired; what is not made on purpose needs two."""
+
 Flags = npt.NDArray[np.bool_]
+Counts = npt.NDArray[np.int32]
 
 
 def clean(table: pa.Table, settings: Quality) -> pa.Table:
@@ -59,7 +63,7 @@ def clean(table: pa.Table, settings: Quality) -> pa.Table:
     if settings.toxic is not None:
         filters.toxic_pattern(settings.toxic)
     table = _complete(table)
-    parts = [_clean(table.slice(begin, _ROWS), settings) for begin in range(0, max(table.num_rows, 1), _ROWS)]
+    parts = [_clean(table.slice(begin, _BATCH), settings) for begin in range(0, max(table.num_rows, 1), _BATCH)]
     return pa.concat_tables(parts)
 
 
@@ -92,15 +96,7 @@ def _clean(table: pa.Table, settings: Quality) -> pa.Table:
 
 
 def _rows(instructions: pa.Array, references: pa.Array, masked: pa.Array, settings: Quality) -> dict[str, pa.Array]:
-    whole = matches(instructions, markup.WHOLE)
-    about = pc.and_not(matches(instructions, markup.ABOUT, ignore_case=True), whole)
-    instructions = repair(instructions, settings.html, about)
-    references = repair(references, settings.html, about)
-    personal = np.zeros(len(instructions), np.int32)
-    if settings.personal_data != "keep":
-        instructions, found = mask(instructions, settings.personal)
-        references, also = mask(references, settings.personal)
-        personal = found + also
+    instructions, references, personal = _repaired(instructions, references, settings)
     texts = bytes_of(instructions)
     spoken = words(texts)
     told = languages(instructions, spoken)
@@ -128,6 +124,33 @@ def _rows(instructions: pa.Array, references: pa.Array, masked: pa.Array, settin
         "language": told,
         "masked": pc.add(masked, pa.array(personal, pa.int32())),
     }
+
+
+def _repaired(
+    instructions: pa.Array, references: pa.Array, settings: Quality, rounds: int = _ROUNDS
+) -> tuple[pa.Array, pa.Array, Counts]:
+    """Texts repaired and masked until a row stays as it is, and pieces masked per row, shape (n,).
+
+    What one step changes can tell another how to read the row (whether it is about HTML), so whole rows are repeated.
+    """
+    whole = matches(instructions, markup.WHOLE)
+    about = pc.and_not(matches(instructions, markup.ABOUT, ignore_case=True), whole)
+    texts = [repair(instructions, settings.html, about), repair(references, settings.html, about)]
+    counts = np.zeros(len(instructions), np.int32)
+    if settings.personal_data != "keep":
+        for place in (0, 1):
+            texts[place], found = mask(texts[place], settings.personal)
+            counts += found
+    differ = pc.or_(_differ(texts[0], instructions), _differ(texts[1], references))
+    if rounds and differ.true_count:
+        *again, found = _repaired(texts[0].filter(differ), texts[1].filter(differ), settings, rounds - 1)
+        texts = [pc.replace_with_mask(text, differ, new) for text, new in zip(texts, again, strict=True)]
+        counts[flags(differ)] += found
+    return texts[0], texts[1], counts
+
+
+def _differ(one: pa.Array, other: pa.Array) -> pa.Array:
+    return pc.fill_null(pc.not_equal(one, other), False)
 
 
 def _reasons(
