@@ -132,7 +132,9 @@ class _Worker:
     def __init__(self, work: Callable[[Any], Any]) -> None:
         self.work = work
 
-    @daft.method.batch(return_dtype=DataType.binary(), batch_size=1)
+    @daft.method.batch(  # type: ignore[untyped-decorator]
+        return_dtype=DataType.binary(), batch_size=1
+    )
     def do(self, tasks: daft.Series) -> list[bytes]:
         """Do a batch of tasks."""
         return _do(self.work, tasks)

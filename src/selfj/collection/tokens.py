@@ -128,7 +128,7 @@ def _edges(starts: Places, stops: Places, size: int) -> tuple[Places, Places]:
 
 def _kept(kinds: npt.NDArray[np.uint8], first: Places, last: Places) -> npt.NDArray[np.bool_]:
     """Which bytes belong to a word: not blanks, and not the signs at the edge of sentences."""
-    kept = kinds != _BLANK
+    kept: npt.NDArray[np.bool_] = kinds != _BLANK
     soft = kinds >= _STOP
     begins, ends = soft.copy(), soft.copy()
     begins[1:] &= ~soft[:-1]
