@@ -85,7 +85,7 @@ def test_tasks_of_lost_workers_are_done_again(tasks, tmp_path):
     marker = tmp_path / "died"
     marker.mkdir()
     work = [(n, str(marker)) for n in (0, 1, 2, 4)]
-    assert alone(RUN.format(work="die_once", tasks=work), tmp_path) == "[(0, 0), (1, 1), (2, 2), (3, 4)]\n"
+    assert alone(RUN.format(work="die_once", tasks=work), tmp_path).startswith("[(0, 0), (1, 1), (2, 2), (3, 4)]\n")
     assert (marker / "1").exists()
     assert "2 of 2 tasks failed 3 times" in alone(RUN.format(work="die", tasks=[0, 1]), tmp_path)
 

@@ -102,8 +102,10 @@ def run(
         except Exception as error:
             # Daft and Ray have no common error for a worker that was lost.
             if attempt + 1 == _TRIES:
-                text = f"{len(left)} of {len(tasks)} tasks failed {_TRIES} times, the last time with: {error}"
-                raise ArtefactError(f"{text} Run the same command again; finished parts are kept.") from error
+                text = f"{len(left)} of {len(tasks)} tasks failed {_TRIES} times, the last time with: {' '.join(str(error).split())}"
+                raise ArtefactError(
+                    f"{text.rstrip('.')}. Run the same command again; finished parts are kept."
+                ) from error
         if not left:
             return
 
