@@ -102,10 +102,9 @@ def run(
         except Exception as error:
             # Daft and Ray have no common error for a worker that was lost.
             if attempt + 1 == _TRIES:
-                text = f"{len(left)} of {len(tasks)} tasks failed {_TRIES} times, the last time with: {' '.join(str(error).split())}"
-                raise ArtefactError(
-                    f"{text.rstrip('.')}. Run the same command again; finished parts are kept."
-                ) from error
+                said = " ".join(str(error).split()).rstrip(".")
+                text = f"{len(left)} of {len(tasks)} tasks failed {_TRIES} times, the last time with: {said}."
+                raise ArtefactError(f"{text} Run the same command again; finished parts are kept.") from error
         if not left:
             return
 
