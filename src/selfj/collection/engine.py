@@ -102,7 +102,8 @@ def run(
         except Exception as error:
             # Daft and Ray have no common error for a worker that was lost.
             if attempt + 1 == _TRIES:
-                text = f"{len(left)} of {len(tasks)} tasks failed {_TRIES} times, the last time with: {error}"
+                said = " ".join(str(error).split()).rstrip(".")
+                text = f"{len(left)} of {len(tasks)} tasks failed {_TRIES} times, the last time with: {said}."
                 raise ArtefactError(f"{text} Run the same command again; finished parts are kept.") from error
         if not left:
             return
@@ -132,7 +133,9 @@ class _Worker:
     def __init__(self, work: Callable[[Any], Any]) -> None:
         self.work = work
 
-    @daft.method.batch(return_dtype=DataType.binary(), batch_size=1)
+    @daft.method.batch(  # type: ignore[untyped-decorator]
+        return_dtype=DataType.binary(), batch_size=1
+    )
     def do(self, tasks: daft.Series) -> list[bytes]:
         """Do a batch of tasks."""
         return _do(self.work, tasks)

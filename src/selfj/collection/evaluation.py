@@ -3,6 +3,7 @@
 import functools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -72,7 +73,7 @@ def index(tokens: Tokens, settings: Matching) -> Index:
 
 def write_index(path: Path, made: Index) -> None:
     """Write an index into a folder."""
-    arrays = {f"hashes-{part.words}": part.hashes for part in made.passages}
+    arrays: dict[str, Any] = {f"hashes-{part.words}": part.hashes for part in made.passages}
     arrays |= {f"rows-{part.words}": part.rows for part in made.passages}
     write_arrays(path, words=np.array([part.words for part in made.passages], np.int64), **arrays)
 

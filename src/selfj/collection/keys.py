@@ -116,7 +116,8 @@ def _places(tokens: Tokens) -> Hashes:
     """A factor for each word by its place in its text."""
     counts = tokens.counts
     table = powers(int(counts.max()) if len(counts) else 0)
-    return table[np.arange(tokens.starts[-1]) - np.repeat(tokens.starts[:-1], counts)]
+    factors: Hashes = table[np.arange(tokens.starts[-1]) - np.repeat(tokens.starts[:-1], counts)]
+    return factors
 
 
 def _spread(values: Shingles32) -> Shingles32:

@@ -169,7 +169,8 @@ def _prepare_evaluation(making: _Making, fetched: Sequence[Fetched]) -> list[Don
 
 def _tasks(making: _Making, fetched: Sequence[Fetched], checked: Sequence[Done] | None) -> list[Prepare]:
     """One task for each part; `checked` are the parts of evaluation sets, None where these are what is prepared."""
-    settings, tasks = making.settings, []
+    settings = making.settings
+    tasks: list[Prepare] = []
     index_key = content_id([task.key for task, _ in checked]) if checked else ""
     for number, result in enumerate(fetched):
         if result.fault:

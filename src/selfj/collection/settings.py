@@ -119,7 +119,7 @@ def load_collection(
 def dump_collection(settings: Collection) -> str:
     """Write settings as TOML with every default spelled out; `load_collection` reads them back equal."""
     tree: dict[str, Any] = _without_none(settings.model_dump(mode="json"))
-    lists = {name: tree.pop(name) for name in ("sources", "evaluation") if name in tree}
+    lists: dict[str, Any] = {name: tree.pop(name) for name in ("sources", "evaluation") if name in tree}
     return tomli_w.dumps({**tree, **lists}, multiline_strings=False)
 
 

@@ -128,7 +128,7 @@ def _edges(starts: Places, stops: Places, size: int) -> tuple[Places, Places]:
 
 def _kept(kinds: npt.NDArray[np.uint8], first: Places, last: Places) -> npt.NDArray[np.bool_]:
     """Which bytes belong to a word: not blanks, and not the signs at the edge of sentences."""
-    kept = kinds != _BLANK
+    kept: npt.NDArray[np.bool_] = kinds != _BLANK
     soft = kinds >= _STOP
     begins, ends = soft.copy(), soft.copy()
     begins[1:] &= ~soft[:-1]
@@ -150,7 +150,8 @@ def _kept(kinds: npt.NDArray[np.uint8], first: Places, last: Places) -> npt.NDAr
     change = np.zeros(len(kinds) + 1, np.int8)
     change[opens[dropped]] += 1
     change[closes[dropped] + 1] -= 1
-    return kept & (np.cumsum(change[:-1], dtype=np.int8) == 0)
+    outside: npt.NDArray[np.bool_] = np.cumsum(change[:-1], dtype=np.int8) == 0
+    return kept & outside
 
 
 def _hash_runs(data: npt.NDArray[np.uint8], kept: npt.NDArray[np.bool_], begins: Places) -> Hashes:
