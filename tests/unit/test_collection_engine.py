@@ -9,7 +9,7 @@ import pytest
 from selfj.collection import engine
 from selfj.errors import InputError
 
-TASKS = '''
+TASKS = """
 import os, signal
 from pathlib import Path
 from selfj.errors import InputError
@@ -33,7 +33,7 @@ def die_once(task):
 
 def die(n):
     os.kill(os.getpid(), signal.SIGKILL)
-'''
+"""
 
 
 @pytest.fixture
