@@ -25,6 +25,9 @@ class Matching(Settings):
     """Jaccard similarity of two instructions' sets of word n-grams from which they are near-duplicates."""
     ngram: int = Field(2, ge=1, le=13)
     """Words of an n-gram. Two words tell the order of words, and let an edit in a short instruction be small."""
+    same_numbers: bool = False
+    """Keep rows whose numbers differ, however similar they are: `What is 12 + 7?` beside `What is 12 + 8?`. What is
+    similar to an evaluation row is dropped all the same."""
     bands: int = Field(16, ge=1, le=256)
     """Bands of the MinHash: a pair at the threshold is found with probability 1 - (1 - threshold^band_rows)^bands."""
     band_rows: int = Field(5, ge=1, le=64)
