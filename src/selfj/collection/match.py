@@ -271,8 +271,8 @@ def _join_sets(folder: Path, numbers: Sequence[int], places: Places) -> None:
         values.append(open_array(folder / f"sets-{number:05d}", "values"))
         keys.append(open_array(folder / f"sets-{number:05d}", "numbers"))
     joined = np.concatenate(values) if values else np.zeros(0, np.uint32)
-    numbers = np.concatenate(keys) if keys else np.zeros(0, np.uint64)
-    write_arrays(folder / "sets", values=joined, starts=np.concatenate(starts), places=places, numbers=numbers)
+    of_numbers = np.concatenate(keys) if keys else np.zeros(0, np.uint64)
+    write_arrays(folder / "sets", values=joined, starts=np.concatenate(starts), places=places, numbers=of_numbers)
 
 
 def _ranges(folder: Path, count: int, n: int, pairs: int) -> list[tuple[int, int]]:
