@@ -71,7 +71,7 @@ class Collection(Settings):
     ray_address: str | None = None
     """Address of the cluster; None takes the one that this machine belongs to, or starts Ray on this machine."""
     workers: int = Field(0, ge=0)
-    """Processes that work at the same time; 0 means one for each core of this machine or of the cluster."""
+    """Processes that work at the same time on this machine; 0 means one for each core. A cluster uses all its cores."""
     keep_work: bool = False
     """Keep prepared parts and matches when the collection is complete."""
     cache: str | None = None
