@@ -101,6 +101,12 @@ def test_nothing_is_told_to_makers_of_packages(tasks, tmp_path):
     assert alone(code, tmp_path, RAY_USAGE_STATS_ENABLED="1", **told) == wanted
 
 
+def test_without_daft_one_is_told_what_to_install():
+    code = "import sys; sys.modules['daft'] = None; import selfj.collection.engine"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "MissingDependency: Collections need the package daft: pip install 'selfj[collect]'" in done.stderr
+
+
 def test_workers_are_counted():
     assert engine.start(engine.Runner()).workers == len(os.sched_getaffinity(0))
     assert engine.start(engine.Runner(workers=3)).workers == 3

@@ -10,6 +10,7 @@ from benchmarks.collect.small import snapshot, tree_of, write_sources
 from selfj.collection import make
 from selfj.collection.make import collect
 from selfj.collection.manifest import read_manifest
+from selfj.collection.reading import parts_of
 from selfj.collection.settings import Collection, dump_collection, load_collection
 from selfj.errors import ArtefactError, ConfigError, InputError
 from selfj.files import locked
@@ -176,6 +177,41 @@ def test_one_row_copied_many_times_is_kept_once(tmp_path):
     assert (manifest.kept, manifest.dropped) == (1, {"duplicate": 4_999})
     (row,) = rows_of(tmp_path / "out" / "parts")
     assert (row["copies"], row["copy_sources"], row["position"]) == (4_999, ["s0"], 0)
+
+
+def test_numbers_may_tell_rows_apart(tmp_path):
+    start = "A farmer who lives in a small village near the sea has"
+    end = "apples and gives half of them to the neighbours, so how many are left for the farmer at the end of the day"
+    texts = [f"{start} {n} {end}" for n in ("12", "13", "twelve", "12,")] + [f"{start} 12 {end} then", "Count to 3.5 now"]
+    (tmp_path / "s0.jsonl").write_text("\n".join(json.dumps({"question": text}) for text in texts))
+    (tmp_path / "eval.jsonl").write_text(json.dumps({"question": texts[0].replace("12", "14")}))
+    tree = tree_of(tmp_path)
+    sources = [{**tree["sources"][0], "reference": None, "reference_kind": "none"}]
+    tree |= {"sources": sources, "evaluation": []}
+    off = collect(Collection.model_validate(tree), tmp_path / "off")
+    assert (off.kept, off.dropped) == (2, {"duplicate": 1, "near_duplicate": 3})
+    matching = {"same_numbers": True}
+    on = collect(Collection.model_validate({**tree, "matching": matching}), tmp_path / "on")
+    assert (on.kept, on.dropped) == (4, {"duplicate": 1, "near_duplicate": 1})
+    matching |= {"passage": 40, "short": 40}
+    tree |= {"matching": matching, "evaluation": tree_of(tmp_path)["evaluation"]}
+    assert collect(Collection.model_validate(tree), tmp_path / "exam").dropped == {"contaminated": 5}
+
+
+def test_a_file_that_changes_under_ones_hands_is_a_fault(tmp_path, monkeypatch):
+    write_sources(tmp_path)
+
+    def cut(source, files, rows, index):
+        specs = parts_of(source, files, rows, index)
+        if source.name == "s1":
+            files[0].path.write_text(files[0].path.read_text() + "\n")
+        return specs
+
+    monkeypatch.setattr(make, "parts_of", cut)
+    manifest = collect(Collection.model_validate(tree_of(tmp_path)), tmp_path / "out")
+    assert "bytes" in manifest.faults["s1"]
+    assert [source.read > 0 for source in manifest.sources] == [True, False, True]
+    assert manifest.read == manifest.kept + sum(manifest.dropped.values())
 
 
 def test_settings_are_read_back_as_they_were_written(tmp_path):

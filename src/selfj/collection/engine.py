@@ -39,7 +39,7 @@ class Runner:
     address: str | None = None
     """Of the Ray cluster."""
     workers: int = 0
-    """Tasks at the same time; 0 means one for each core."""
+    """Tasks at the same time on this machine; 0 means one for each core. A Ray cluster uses all its cores."""
 
 
 def start(runner: Runner) -> Runner:
@@ -79,7 +79,7 @@ def run(
         work: A function of a module, which other processes can import.
         tasks: What it is called with, each by itself; they are pickled.
         runner: From `start`.
-        apart: Whether each worker on this machine is a process of its own, or a thread of this one. Processes take
+        apart: Whether each worker is a process of its own, or a thread of the machine's first. Processes take
             seconds to start, threads wait for each other where the work is not done by Arrow and numpy.
 
     Raises:
@@ -115,7 +115,7 @@ def _plan(work: Callable[[Any], Any], tasks: dict[int, Any], runner: Runner, apa
     if runner.kind == "ray":
         frame = frame.into_partitions(len(rows))
     if runner.kind == "ray" or not apart:
-        do = daft.func.batch(return_dtype=DataType.binary(), use_process=False, batch_size=1)(_Do(work))
+        do = daft.func.batch(return_dtype=DataType.binary(), use_process=apart, batch_size=1)(_Do(work))
         frame = frame.select(do(frame["task"]).alias("result"))
     else:
         # Daft leaves the pipes of its workers to the garbage collector.

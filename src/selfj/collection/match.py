@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from selfj.collection.keys import Sets, distinct, shingles
+from selfj.collection.keys import Sets, distinct, exact_keys, shingles
 from selfj.collection.matching import bucket_pairs, first_equal, jaccard, keep_first, split
 from selfj.collection.prepare import band_name
 from selfj.collection.settings import Matching
@@ -106,6 +106,9 @@ class Verify:
     high: int
     bands: int
     threshold: float
+    fixed: int
+    """The first so many rows belong to evaluation sets."""
+    same_numbers: bool
     folder: Path
 
 
@@ -200,7 +203,7 @@ def _near(
         pass
     _join_sets(folder, [part.number for part in parts], np.cumsum(wanted)[rows] - 1)
     verify = [
-        Verify(number, low, high, settings.bands, settings.threshold, folder)
+        Verify(number, low, high, settings.bands, settings.threshold, fixed, settings.same_numbers, folder)
         for number, (low, high) in enumerate(_ranges(folder, settings.bands, len(rows), pairs))
     ]
     for _ in _told(run(verified, verify), progress, "verify", len(verify)):
@@ -251,21 +254,25 @@ def candidate_sets(task: Candidates) -> int:
         texts = read_columns(task.path, ["instruction"])["instruction"].combine_chunks()
         texts = texts if isinstance(texts, pa.Array) else texts.chunk(0)
         mask = open_array(task.folder, "wanted")[task.first : task.first + len(texts)]
-        sets = distinct(shingles(tokenise(texts.filter(pa.array(mask))), task.ngram))
-        write_arrays(target, values=sets.values, starts=sets.starts)
+        texts = texts.filter(pa.array(mask))
+        sets = distinct(shingles(tokenise(texts), task.ngram))
+        numbers = exact_keys(tokenise(pc.replace_substring_regex(texts, r"[^0-9]+", " ")))
+        write_arrays(target, numbers=numbers, values=sets.values, starts=sets.starts)
     return len(open_array(target, "starts")) - 1
 
 
 def _join_sets(folder: Path, numbers: Sequence[int], places: Places) -> None:
     """Put the n-grams of all candidates into one file, and say where those of each compared row are."""
-    starts, values, total = [np.zeros(1, np.int64)], [], 0
+    starts, values, keys, total = [np.zeros(1, np.int64)], [], [], 0
     for number in numbers:
         held = open_array(folder / f"sets-{number:05d}", "starts")
         starts.append(held[1:] + total)
         total += int(held[-1])
         values.append(open_array(folder / f"sets-{number:05d}", "values"))
+        keys.append(open_array(folder / f"sets-{number:05d}", "numbers"))
     joined = np.concatenate(values) if values else np.zeros(0, np.uint32)
-    write_arrays(folder / "sets", values=joined, starts=np.concatenate(starts), places=places)
+    of_numbers = np.concatenate(keys) if keys else np.zeros(0, np.uint64)
+    write_arrays(folder / "sets", values=joined, starts=np.concatenate(starts), places=places, numbers=of_numbers)
 
 
 def _ranges(folder: Path, count: int, n: int, pairs: int) -> list[tuple[int, int]]:
@@ -296,6 +303,9 @@ def verified(task: Verify) -> int:
         sets = Sets(open_array(task.folder / "sets", "values"), open_array(task.folder / "sets", "starts"))
         at = jaccard(sets, places[one], places[other], task.threshold)
         near = at >= task.threshold
+        if task.same_numbers:
+            numbers = open_array(task.folder / "sets", "numbers")
+            near &= (one < task.fixed) | (numbers[places[one]] == numbers[places[other]])
         write_arrays(target, one=one[near], other=other[near], at=at[near])
     return len(open_array(target, "at"))
 

@@ -25,6 +25,9 @@ class Matching(Settings):
     """Jaccard similarity of two instructions' sets of word n-grams from which they are near-duplicates."""
     ngram: int = Field(2, ge=1, le=13)
     """Words of an n-gram. Two words tell the order of words, and let an edit in a short instruction be small."""
+    same_numbers: bool = False
+    """Keep rows whose numbers differ, however similar they are: `What is 12 + 7?` beside `What is 12 + 8?`. What is
+    similar to an evaluation row is dropped all the same."""
     bands: int = Field(16, ge=1, le=256)
     """Bands of the MinHash: a pair at the threshold is found with probability 1 - (1 - threshold^band_rows)^bands."""
     band_rows: int = Field(5, ge=1, le=64)
@@ -68,7 +71,7 @@ class Collection(Settings):
     ray_address: str | None = None
     """Address of the cluster; None takes the one that this machine belongs to, or starts Ray on this machine."""
     workers: int = Field(0, ge=0)
-    """Processes that work at the same time; 0 means one for each core of this machine or of the cluster."""
+    """Processes that work at the same time on this machine; 0 means one for each core. A cluster uses all its cores."""
     keep_work: bool = False
     """Keep prepared parts and matches when the collection is complete."""
     cache: str | None = None
