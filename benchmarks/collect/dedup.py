@@ -1,7 +1,7 @@
 """Removing duplicates alone, as a collection does it: keys, matching, keeping; without cleaning and categories.
 
-`python -m benchmarks.collect.dedup FOLDER OUT WORKERS` reads `FOLDER/*.parquet` (text, id), writes what is kept, and prints the
-seconds.
+`python -m benchmarks.collect.dedup FOLDER OUT WORKERS` reads `FOLDER/*.parquet` (text, id), writes what is kept,
+and prints the seconds.
 """
 
 import json

@@ -1,9 +1,9 @@
 """Millions of rows made from the pool: texts that differ as real ones do, and near-duplicates by small edits.
 
-A new row is a row of the pool in which almost half of the words are exchanged for words from anywhere in the pool of the
-same kind (common, coding, academic), so that lengths, signs, repeated words and beginnings stay like real ones. Of every
-20 rows 3 are copies of an earlier row: one with other case and signs at the end, two with a word or two changed, added or
-left out.
+A new row is a row of the pool in which almost half of the words are exchanged for words from anywhere in the pool of
+the same kind (common, coding, academic), so that lengths, signs, repeated words and beginnings stay like real ones. Of
+every 20 rows 3 are copies of an earlier row: one with other case and signs at the end, two with a word or two changed,
+added or left out.
 """
 
 from dataclasses import dataclass

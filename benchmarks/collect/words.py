@@ -1,5 +1,6 @@
 """Words of a text by regular expressions: what a collection's own vectorised words are to be."""
 
+import itertools
 import re
 import unicodedata
 
@@ -15,4 +16,4 @@ def bigrams(text: str) -> set[tuple[str, ...]]:
         '"' if unicodedata.category(c) in ("Pi", "Pf") else "-" if unicodedata.category(c) == "Pd" else c for c in text
     )
     words = _WORD.findall(_OPENING.sub(" ", _EDGE.sub(" ", text)))
-    return set(zip(words, words[1:], strict=False)) if len(words) > 1 else {tuple(words)}
+    return set(itertools.pairwise(words)) if len(words) > 1 else {tuple(words)}

@@ -1,5 +1,6 @@
 """A collection from files to parts: every row accounted for, who is kept against brute force, resume, bad input."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def rows_of(folder: Path) -> list[dict]:
 
 def bigrams(text: str) -> set[tuple[str, ...]]:
     split = text.lower().replace("?", "").replace(",", "").split()
-    return set(zip(split, split[1:], strict=False)) or {tuple(split)}
+    return set(itertools.pairwise(split)) or {tuple(split)}
 
 
 def similarity(one: str, other: str) -> float:
@@ -115,7 +116,7 @@ def test_workers_part_size_and_a_second_run_change_nothing(made, tmp_path, monke
     assert {k: v for k, v in after.items() if "toml" not in k} == {k: v for k, v in before.items() if "toml" not in k}
     larger = collect(settings.model_copy(update={"rows_per_part": 1_000}), tmp_path / "larger")
     assert (larger.kept, larger.dropped, len(larger.parts)) == (manifest.kept, manifest.dropped, 3)
-    strip = [{k: v for k, v in row.items()} for row in rows_of(tmp_path / "larger" / "parts")]
+    strip = [dict(row.items()) for row in rows_of(tmp_path / "larger" / "parts")]
     assert strip == rows_of(out / "parts")
 
 
@@ -157,7 +158,7 @@ def test_a_source_that_faults_is_told_and_the_rest_goes_on(tmp_path):
 def test_an_evaluation_set_that_faults_ends_the_work(tmp_path):
     write_sources(tmp_path)
     (tmp_path / "eval.jsonl").unlink()
-    with pytest.raises(ArtefactError, match="evaluation set cannot be used.*exam"):
+    with pytest.raises(ArtefactError, match=r"evaluation set cannot be used.*exam"):
         collect(Collection.model_validate(tree_of(tmp_path)), tmp_path / "out")
     assert not (tmp_path / "out" / "parts").exists()
 
@@ -182,7 +183,8 @@ def test_one_row_copied_many_times_is_kept_once(tmp_path):
 def test_numbers_may_tell_rows_apart(tmp_path):
     start = "A farmer who lives in a small village near the sea has"
     end = "apples and gives half of them to the neighbours, so how many are left for the farmer at the end of the day"
-    texts = [f"{start} {n} {end}" for n in ("12", "13", "twelve", "12,")] + [f"{start} 12 {end} then", "Count to 3.5 now"]
+    texts = [f"{start} {n} {end}" for n in ("12", "13", "twelve", "12,")]
+    texts += [f"{start} 12 {end} then", "Count to 3.5 now"]
     (tmp_path / "s0.jsonl").write_text("\n".join(json.dumps({"question": text}) for text in texts))
     (tmp_path / "eval.jsonl").write_text(json.dumps({"question": texts[0].replace("12", "14")}))
     tree = tree_of(tmp_path)
@@ -222,8 +224,8 @@ def test_settings_are_read_back_as_they_were_written(tmp_path):
     assert load_collection(path) == load_collection(tmp_path) == settings
     assert load_collection(path, ["matching.threshold=0.9"], exclude=["s1"]).matching.threshold == 0.9
     assert [source.name for source in load_collection(path, only=["s1"]).sources] == ["s1"]
+    path.write_text(dump_collection(settings).replace('name = "exam"', 'name = "s0"'))
     with pytest.raises(ConfigError, match="two sources or evaluation sets are named 's0'"):
-        path.write_text(dump_collection(settings).replace('name = "exam"', 'name = "s0"'))
         load_collection(path)
     with pytest.raises(ConfigError, match=r"matching.treshold is not a setting; did you mean threshold"):
         load_collection("self-j", ["matching.treshold=1"])
