@@ -1,9 +1,9 @@
-"""`python -m benchmarks.gateway.soak [--seconds 600] [--kill-every 200]`: full load for long, with `kill -9` on the way.
+"""`python -m benchmarks.gateway.soak [--seconds 600] [--kill-every 200]`: full load for long, and `kill -9` on the way.
 
 A gateway with store and page, its upstream and the load generator are processes on this machine. The client notes the
-identifier of every reply that reached it. The gateway is killed and started again on the same store; at the end each of those
-replies must be in the store exactly once, and the chain whole. Every question is another one, the worst case for memory.
-Meanwhile the page and the metrics are read every few seconds, as an open browser and Prometheus do.
+identifier of every reply that reached it. The gateway is killed and started again on the same store; at the end each
+of those replies must be in the store exactly once, and the chain whole. Every question is another one, the worst case
+for memory. Meanwhile the page and the metrics are read every few seconds, as an open browser and Prometheus do.
 """
 
 import argparse

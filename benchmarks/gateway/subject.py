@@ -1,4 +1,4 @@
-"""A gateway to be tried hard, as `selfj serve` runs it, with store and page: `python -m benchmarks.gateway.subject CONFIG`.
+"""A gateway to be tried hard, with store and page as `selfj serve` has: `python -m benchmarks.gateway.subject CONFIG`.
 
 CONFIG is a JSON file with `settings` of the gateway, `store`, and perhaps `mood`: a file whose word says how the judge
 behaves at the moment, so that a fault can begin and end while the gateway runs.
@@ -72,7 +72,9 @@ def main() -> None:
     (place / "threshold.json").write_text(_THRESHOLD.to_json())
     settings = ServeSettings(run=str(place), **config["settings"])
     # One in five is bad, as the load generator asks.
-    run = ServedRun("gateway", _THRESHOLD, None, 0.1, 5.0, np.repeat([BAD, GOOD], [40, 160]), np.repeat([0.0, 9.0], [40, 160]))
+    run = ServedRun(
+        "gateway", _THRESHOLD, None, 0.1, 5.0, np.repeat([BAD, GOOD], [40, 160]), np.repeat([0.0, 9.0], [40, 160])
+    )
     with Store(config["store"]) as store:
         recorder = StoreRecorder(store, keep_bodies=settings.keep_bodies)
         page = Page(store, run)
