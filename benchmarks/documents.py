@@ -129,7 +129,29 @@ def headlines(measured: dict) -> str:
     return figures({**measured, "results": [item for item in measured["results"] if item["metric"] in names]})
 
 
-TABLES: dict[str, Callable[[dict], str]] = {"methods": methods, "figures": figures, "headlines": headlines}
+def faults(measured: dict) -> str:
+    """What came of each fault of the gateway."""
+    lines = [
+        f"Commit `{measured['commit']}`, {measured['machine']}.",
+        "",
+        "| fault | reply | status and code | what the caller reads | recorded | slowest | recovered after | unjudged |",
+        "|---|---|---|---|---|--:|--:|--:|",
+    ]
+    for row in measured["rows"]:
+        came, kept = ("; ".join(f"{n} × {word}" for word, n in row[name].items()) for name in ("came", "recorded"))
+        after = "never" if row["recovered_s"] is None else f"{row['recovered_s']:.2f} s"
+        saw = row["saw"].replace("|", "\\|").rstrip(".")
+        ends = f"{row['latency_s']:.2f} s | {after} | {row['unjudged']}"
+        lines.append(f"| {row['fault']} | {row['mode']} | {came} | {saw} | {kept} | {ends} |")
+    return "\n".join(lines)
+
+
+TABLES: dict[str, Callable[[dict], str]] = {
+    "methods": methods,
+    "figures": figures,
+    "headlines": headlines,
+    "faults": faults,
+}
 TABLES |= {kind: matrix(kind) for kind in KINDS}
 
 
