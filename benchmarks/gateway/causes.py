@@ -97,7 +97,7 @@ def judge_held(trial) -> None:
 
 def judge_early(trial) -> None:
     """The same with streams let through."""
-    for mood, (title, code) in MOODS.items():
+    for mood, (title, _) in MOODS.items():
         _moody(trial, mood, title, {"200 early declined"}, mode="early")
     want = {"200 early declined", "200 early answered"}
     _moody(trial, "slow", "judge slow, its queue full", want, mode="early", asks=24, at_once=12)

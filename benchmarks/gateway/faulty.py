@@ -1,4 +1,4 @@
-"""An upstream that fails as the question asks: `python -m benchmarks.gateway.faulty LOG [SHARE [PORT]]` prints its port.
+"""An upstream that fails as asked: `python -m benchmarks.gateway.faulty LOG [SHARE [PORT]]` prints its port.
 
 `fault:NAME` in a request brings that fault, and SHARE of all other requests a quick one at random. Every answer holds a
 mark of its own, which is written to LOG with the request's identifier, so that one can see later what came through.

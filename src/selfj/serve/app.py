@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from selfj.judge import Judge
+from selfj.serve import openapi
 from selfj.serve.answering import Answering
 from selfj.serve.decisions import Decisions
 from selfj.serve.errors import ApiError
@@ -27,6 +28,7 @@ from selfj.serve.judging import JudgeQueue
 from selfj.serve.keys import Keys
 from selfj.serve.logs import log, log_fault
 from selfj.serve.metrics import CONTENT_TYPE, Metrics
+from selfj.serve.openapi import OpenApi
 from selfj.serve.policy import Policy
 from selfj.serve.records import Recorder
 from selfj.serve.requests import CHAT, TEXT
@@ -55,7 +57,7 @@ class Gateway:
         self.settings = settings
         self.metrics = Metrics()
         self._recorder = recorder
-        self._open = _OPEN | set(open_paths)
+        self._open = _OPEN | {openapi.PATH} | set(open_paths)
         self._more_metrics = more_metrics
         self._upstream = Upstream(settings.upstream)
         self._escalation = Upstream(settings.escalate.upstream) if settings.escalate else None
@@ -79,6 +81,8 @@ class Gateway:
         }
         for method, path, handler in extra_routes:
             self._routes.setdefault(path, {})[method] = handler
+        described = OpenApi({*self._routes, openapi.PATH}, keys=self._keys is not None)
+        self._routes[openapi.PATH] = {"GET": described.handle}
         self._inflight = 0
         self._up = False
         self.draining = False
