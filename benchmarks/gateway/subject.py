@@ -20,6 +20,7 @@ import numpy as np
 from benchmarks.gateway.upstream import WRONG
 from selfj.judge import Score
 from selfj.risk import Threshold
+from selfj.serve.app import Gateway, create_app
 from selfj.serve.page import Page
 from selfj.serve.recorder import StoreRecorder
 from selfj.serve.run import ServedRun
@@ -66,18 +67,27 @@ class MoodyJudge:
         return Score(value, levels, 1.0, self.name)
 
 
+def _parts(settings: ServeSettings, store: Store, folder: Path) -> tuple[StoreRecorder, Page]:
+    (folder / "threshold.json").write_text(_THRESHOLD.to_json())
+    # One in five is bad, as the load generator asks.
+    scores, labels = (np.repeat(ends, [40, 160]) for ends in ((BAD, GOOD), (0.0, 9.0)))
+    run = ServedRun("gateway", _THRESHOLD, None, 0.1, 5.0, scores, labels)
+    return StoreRecorder(store, keep_bodies=settings.keep_bodies), Page(store, run)
+
+
+def application(settings: ServeSettings, store: Store, folder: Path) -> Gateway:
+    """The same gateway in this process, without a socket."""
+    recorder, page = _parts(settings, store, folder)
+    more = {"open_paths": ["/"], "more_metrics": [recorder.metrics, page.metrics]}
+    return create_app(settings, MoodyJudge(None), recorder, page.routes(), **more)
+
+
 def main() -> None:
     config = json.loads(Path(sys.argv[1]).read_text())
-    place = Path(sys.argv[1]).parent
-    (place / "threshold.json").write_text(_THRESHOLD.to_json())
-    settings = ServeSettings(run=str(place), **config["settings"])
-    # One in five is bad, as the load generator asks.
-    run = ServedRun(
-        "gateway", _THRESHOLD, None, 0.1, 5.0, np.repeat([BAD, GOOD], [40, 160]), np.repeat([0.0, 9.0], [40, 160])
-    )
+    folder = Path(sys.argv[1]).parent
+    settings = ServeSettings(run=str(folder), **config["settings"])
     with Store(config["store"]) as store:
-        recorder = StoreRecorder(store, keep_bodies=settings.keep_bodies)
-        page = Page(store, run)
+        recorder, page = _parts(settings, store, folder)
         serve(
             settings,
             MoodyJudge(config.get("mood")),

@@ -38,7 +38,7 @@ def clean(row: DecisionRow) -> DecisionRow:
     Raises:
         ConfigError: A time is not a finite number, or the identifier is empty.
     """
-    texts = {field.name: _text(value) for field in fields(row) if isinstance(value := getattr(row, field.name), str)}
+    texts = {field.name: storable(value) for field in fields(row) if isinstance(value := getattr(row, field.name), str)}
     numbers: dict[str, float | None] = {}
     for name in _FLOATS:
         value = float(getattr(row, name))
@@ -53,7 +53,8 @@ def clean(row: DecisionRow) -> DecisionRow:
     return replace(row, **texts, **numbers, observed=bool(row.observed), attempts=int(row.attempts))  # type: ignore[arg-type]
 
 
-def _text(value: str) -> str:
+def storable(value: str) -> str:
+    """A text that every database keeps: without NUL and halves of surrogate pairs."""
     return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 

@@ -177,7 +177,7 @@ def _parameter(name: str, place: str, schema: Schema) -> Schema:
 
 
 def _answer(told: str, body: str) -> Schema:
-    return _operation(told, body, {"application/json": _named("Completion"), "text/event-stream": _TEXT})
+    return _operation(told, body, {"application/json": _named("Completion"), "text/event-stream": _ANY})
 
 
 def _ready() -> Schema:

@@ -10,7 +10,7 @@ from typing import Any, Self
 import sqlalchemy as sql
 
 from selfj.errors import ArtefactError, ConfigError, SelfjError
-from selfj.serve.chain import START, Stored, clean, fault, link
+from selfj.serve.chain import START, Stored, clean, fault, link, storable
 from selfj.serve.feedback import Feedback
 from selfj.serve.records import DecisionRow
 from selfj.serve.tables import (
@@ -196,7 +196,7 @@ class Store:
                     f"There is no decision {verdict.decision_id!r} in the store; see the id of the decision."
                 )
             values = {name: getattr(verdict, name) for name in ("decision_id", "good", "quality", "at")}
-            texts = {name: getattr(verdict, name).replace("\0", "\ufffd") for name in ("who", "comment")}
+            texts = {name: storable(getattr(verdict, name)) for name in ("who", "comment")}
             made = connection.execute(feedback.insert().values(**values, **texts))
             return replace(verdict, id=int(made.inserted_primary_key[0]))  # type: ignore[index]
 
@@ -229,6 +229,7 @@ class Store:
 
     def get(self, key: str) -> Stored | None:
         """A decision by its identifier, or else the last one of a request."""
+        key = storable(key)
         with reading(self.engine) as connection:
             found = connection.execute(sql.select(decisions).where(decisions.c.id == key)).mappings().first()
             if found is None:
