@@ -1,5 +1,7 @@
 """Values of a kind that nobody sends, in places where a word is compared: an error or a decline, never a fault."""
 
+import socket
+
 import pytest
 
 from .test_openapi import BODIES, LEVELS
@@ -36,3 +38,32 @@ def test_each_field_of_each_route(gateway, path, value):
     for field in BODIES[path]:
         reply = served.http.post(path, json=BODIES[path] | {field: value})
         assert reply.status_code in {200, 400}, (field, reply.text)
+
+
+def test_broken_http_behind_a_request_is_no_fault(gateway, upstream, caplog):
+    upstream.delay = 0.3
+    served = gateway()
+    body = b'{"model": "m", "messages": [{"role": "user", "content": "2 + 2?"}]}'
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+    host, _, port = served.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(head + body + b"\x16\x03\x01 no HTTP\r\n\r\n")
+        while connection.recv(4096):
+            pass
+    upstream.delay = 0.0
+    assert served.chat().status_code == 200
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_a_connection_that_is_gone_ends_quietly(gateway, loop):
+    app, messages = gateway().app, [{"type": "http.request", "body": b"{}"}]
+
+    async def receive():
+        return messages.pop()
+
+    async def send(message):
+        raise RuntimeError("the handler is closed")
+
+    scope = {"type": "http", "method": "GET", "path": "/v1/models", "headers": [], "query_string": b""}
+    loop.run(app(scope, receive, send))
+    assert app._inflight == 0

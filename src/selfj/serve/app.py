@@ -13,6 +13,7 @@ from selfj.serve.errors import ApiError
 from selfj.serve.http import (
     ExtraRoute,
     Handler,
+    HungUp,
     Receive,
     Reply,
     Request,
@@ -139,6 +140,9 @@ class Gateway:
         try:
             reply = await self._reply(scope, request)
             await send_reply(reply, request.id, send)
+        except HungUp:
+            log("hung_up", request_id=request.id)
+            return
         finally:
             self._inflight -= 1
         path = request.path if request.path in self._routes else "other"
