@@ -40,6 +40,7 @@ MEANT = {
     503: re.compile(r"upstream_\w+|judge_\w+|unscored|busy"),
     504: re.compile(r"upstream_timeout"),
 }
+EAGER = {"backoff_s": 0.0, "breaker_failures": 10**6}
 SETTINGS = {
     "keep_bodies": True,
     "bounds": {"threshold": [2, 9]},
@@ -93,7 +94,7 @@ async def many(count: int, one: Callable[[int], Awaitable[int]]) -> int:
 
 async def inside(url: str, folder: Path, store: Store, count: int, found: Found) -> None:
     """Odd requests into the application itself."""
-    settings = ServeSettings(run=str(folder), upstream={"base_url": url, "backoff_s": 0.0}, port=0, **SETTINGS)
+    settings = ServeSettings(run=str(folder), upstream={"base_url": url, **EAGER}, port=0, **SETTINGS)
     app = application(settings, store, folder)
     await app.start()
 
@@ -206,7 +207,7 @@ def parts(requests: int, *, with_schemathesis: bool) -> Iterator[tuple[str, Foun
                     with Store(str(place / "audit.sqlite")) as store:
                         asyncio.run(inside(url, place, store, count, found))
                 elif count:
-                    up = {"base_url": url, "backoff_s": 0.0}
+                    up = {"base_url": url, **EAGER}
                     gateway = Process(place, {"upstream": up, **SETTINGS}, str(place / "audit.sqlite")).start()
                     try:
                         if part == "sockets":
