@@ -130,19 +130,23 @@ def headlines(measured: dict) -> str:
 
 
 def faults(measured: dict) -> str:
-    """What came of each fault of the gateway."""
+    """What came of each fault of the gateway; ways of replying of which the same came share a line."""
     lines = [
         f"Commit `{measured['commit']}`, {measured['machine']}.",
         "",
-        "| fault | reply | status and code | what the caller reads | recorded | slowest | recovered after | unjudged |",
+        "| fault | reply | status and code | what the caller reads | recorded | slowest | good after | unjudged |",
         "|---|---|---|---|---|--:|--:|--:|",
     ]
+    alike: dict[tuple, list[dict]] = {}
     for row in measured["rows"]:
-        came, kept = ("; ".join(f"{n} × {word}" for word, n in row[name].items()) for name in ("came", "recorded"))
-        after = "never" if row["recovered_s"] is None else f"{row['recovered_s']:.2f} s"
-        saw = row["saw"].replace("|", "\\|").rstrip(".")
-        ends = f"{row['latency_s']:.2f} s | {after} | {row['unjudged']}"
-        lines.append(f"| {row['fault']} | {row['mode']} | {came} | {saw} | {kept} | {ends} |")
+        key = (row["fault"], *("; ".join(sorted(row[name])) for name in ("came", "recorded")), row["saw"])
+        alike.setdefault(key, []).append(row)
+    for (fault, came, recorded, saw), rows in alike.items():
+        known = [row["recovered_s"] for row in rows]
+        after = "never" if None in known else f"{max(known):.2f} s"
+        ends = f"{max(row['latency_s'] for row in rows):.2f} s | {after} | {sum(row['unjudged'] for row in rows)}"
+        modes = ", ".join(row["mode"] for row in rows)
+        lines.append(f"| {fault} | {modes} | {came} | {saw.rstrip('.')} | {recorded} | {ends} |")
     return "\n".join(lines)
 
 
