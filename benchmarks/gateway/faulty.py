@@ -82,7 +82,10 @@ class Faulty:
             await writer.drain()
             raise EOFError
         if fault == "drip":
-            for place in range(0, len(sent), 64):
+            # Of a stream enough comes at once that it has begun.
+            first = 600 if stream else 0
+            writer.write(sent[:first])
+            for place in range(first, len(sent), 64):
                 writer.write(sent[place : place + 64])
                 await writer.drain()
                 await asyncio.sleep(0.5)
