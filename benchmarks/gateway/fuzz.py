@@ -1,8 +1,8 @@
 """`python -m benchmarks.gateway.fuzz [--requests 100000]`: odd requests, and what comes of them.
 
-Half of the requests go into the application in this process; 40 % go over sockets to a gateway in a process of its own,
-where HTTP itself is broken too; a tenth are made by Schemathesis from `/openapi.json`, in an environment of its own,
-where it can be installed. The upstream fails at random. A status from 500 that is not meant is a failure. An answer of
+Half of the requests go into the application in this process; nearly half go over sockets to a gateway in a process of
+its own, where HTTP itself is broken too; about one in a hundred is made by Schemathesis from `/openapi.json`, in an
+environment of its own, where it can be installed. The upstream fails at random. A status from 500 that is not meant is a failure. An answer of
 the upstream that a caller got, and whose kept decision does not let it through, is `unjudged_through`.
 """
 
@@ -40,6 +40,8 @@ MEANT = {
     503: re.compile(r"upstream_\w+|judge_\w+|unscored|busy"),
     504: re.compile(r"upstream_timeout"),
 }
+SCHEMATHESIS_PART = 100
+"""About one request in so many is made by Schemathesis, which takes hundreds of times as long for each."""
 EAGER = {"backoff_s": 0.0, "breaker_failures": 10**6}
 SETTINGS = {
     "keep_bodies": True,
@@ -194,7 +196,7 @@ def unforeseen(log: Path) -> list[str]:
 
 def parts(requests: int, *, with_schemathesis: bool) -> Iterator[tuple[str, Found, int, int, int]]:
     """Each part's name, what came, answers unjudged, replies unrecorded, and hidden requests that were served."""
-    share = requests // 10 if with_schemathesis else 0
+    share = requests // SCHEMATHESIS_PART if with_schemathesis else 0
     with tempfile.TemporaryDirectory(prefix="selfj-fuzz-") as name:
         folder = Path(name)
         for part, count in (("inside", requests // 2), ("sockets", requests // 2 - share), ("schemathesis", share)):

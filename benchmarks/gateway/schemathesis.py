@@ -8,7 +8,7 @@ from pathlib import Path
 
 PACKAGE = "schemathesis==4.32.5"
 _OPERATIONS = 16
-_INSTALL_S, _MOST_S = 600, 1800
+_INSTALL_S, _MOST_S = 600, 900
 
 
 def environment() -> Path:
@@ -52,13 +52,15 @@ def play(port: int, folder: Path, count: int, found) -> None:
     kept = {name: value for name, value in os.environ.items() if name in {"HOME", "LANG", "PATH", "TMPDIR"}}
     with (folder / "schemathesis.log").open("wb") as log:
         command = [environment() / "bin" / "schemathesis", *words]
-        done = subprocess.run(command, stdout=log, stderr=log, cwd=folder, env=kept, timeout=_MOST_S, check=False)
+        try:
+            done = subprocess.run(command, stdout=log, stderr=log, cwd=folder, env=kept, timeout=_MOST_S, check=False)
+        except subprocess.TimeoutExpired:
+            print(f"Schemathesis is left out: it was not done after {_MOST_S} seconds")
+            return
     text = (folder / "schemathesis.log").read_text(encoding="utf-8", errors="replace")
     if done.returncode:
         # Where a reply is not as described.
         found.unmeant.append(f"Schemathesis ended with {done.returncode}: {text[-6000:]}")
-    if not report.exists():
-        return
     for entry in json.loads(report.read_text(encoding="utf-8"))["log"]["entries"]:
         reply, asked = entry["response"], entry["request"]
         lines = "".join(f"{pair['name'].lower()}: {pair['value']}\r\n" for pair in reply["headers"])
