@@ -2,8 +2,8 @@
 
 Half of the requests go into the application in this process; nearly half go over sockets to a gateway in a process of
 its own, where HTTP itself is broken too; about one in a hundred is made by Schemathesis from `/openapi.json`, in an
-environment of its own, where it can be installed. The upstream fails at random. A status from 500 that is not meant is a
-failure. An answer of the upstream that a caller got, and whose kept decision does not let it through, is
+environment of its own, where it can be installed. The upstream fails at random. A status from 500 that is not meant is
+a failure. An answer of the upstream that a caller got, and whose kept decision does not let it through, is
 `unjudged_through`.
 """
 
