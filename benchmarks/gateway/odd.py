@@ -59,7 +59,7 @@ def good(rng: random.Random, name: str) -> Odd:
         "/v1/systemone": {
             "model": "m",
             "state": exchange,
-            "questions": {"a": {"type": "score", "criteria": ["x"] * 10}},
+            "questions": {"a": {"type": "score", "criteria": list("abcdefghij")}},
         },
         "/v1/decisions": {
             "model": "m",

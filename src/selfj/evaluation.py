@@ -158,9 +158,10 @@ def selection(rows: Rows, threshold: Threshold | None, infeasible: str | None, c
     same = np.array_equal(rows.label, rows.gold, equal_nan=True)
     return shapes.Selective(
         threshold=None if threshold is None else threshold.value,
-        max_risk=limits.max_risk,
-        confidence=limits.confidence,
+        max_risk=limits.max_risk if threshold is None else threshold.max_risk,
+        confidence=limits.confidence if threshold is None else threshold.confidence,
         label=limits.label,
+        chosen_on=limits.label if threshold is None else threshold.label,
         coverage=_mean(answered.astype(float), rows, config),
         risk=_mean(np.where(answered, failure, np.nan), rows, config),
         risk_all=_plain(failure.mean()),

@@ -5,7 +5,7 @@ Arithmetic only. `docs/design/risk.md` has the reasoning behind the bound.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +18,8 @@ from selfj.files import read_json
 from selfj.metrics import Array, Flags
 
 SCHEMA = "threshold/1"
+FEEDBACK = "gateway_feedback"
+"""Label of a threshold that was chosen on what people said of a gateway's decisions; see `selfj recalibrate`."""
 _CANDIDATES = 100
 _STARTS = (0.4, 0.15, 0.15, 0.15, 0.15)
 """How the error budget is shared among the places where the search may start; see `choose_threshold`."""
@@ -175,20 +177,15 @@ def choose_threshold(
     scores, labels = np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=np.float64)
     _check(scores, labels, max_risk, confidence)
     failure = labels < min_quality
-    candidates = _candidates(scores, max_risk, confidence)
-    accepted: float | None = None
-    carried = 0.0
-    for value, weight in candidates:
+
+    def outcome(value: float) -> tuple[int, int]:
         answered = answers(scores, value)
-        p_value = float(stats.binom.cdf(failure[answered].sum(), answered.sum(), max_risk))
-        budget = weight * (1 - confidence) + carried
-        carried = budget if p_value <= budget else 0.0
-        if carried and (accepted is None or value < accepted):
-            accepted = value
+        return int(failure[answered].sum()), int(answered.sum())
+
+    accepted = lowest_accepted(scores, outcome, max_risk=max_risk, confidence=confidence)
     if accepted is None:
         raise Infeasible(_infeasible(scores, failure, max_risk, confidence))
-    answered = answers(scores, accepted)
-    k, n = int(failure[answered].sum()), int(answered.sum())
+    k, n = outcome(accepted)
     return Threshold(
         value=accepted,
         max_risk=max_risk,
@@ -203,6 +200,32 @@ def choose_threshold(
         judge=judge,
         data=data,
     )
+
+
+def lowest_accepted(
+    reached: Array, outcome: Callable[[float], tuple[int, int]], *, max_risk: float, confidence: float
+) -> float | None:
+    """Walk down candidate thresholds and find the lowest whose risk is at most `max_risk`, with confidence.
+
+    Args:
+        reached: Highest threshold at which each exchange is answered, shape (n,), NaN for never. Candidates are laid
+            out by these alone.
+        outcome: Failures and answers at a threshold, among independent exchanges whose answering depends on no label.
+        max_risk: In (0, 1).
+        confidence: In (0, 1).
+
+    Returns:
+        The threshold; None where none is accepted.
+    """
+    accepted: float | None = None
+    carried = 0.0
+    for value, weight in _candidates(reached, max_risk, confidence):
+        failures, answered = outcome(value)
+        budget = weight * (1 - confidence) + carried
+        carried = budget if float(stats.binom.cdf(failures, answered, max_risk)) <= budget else 0.0
+        if carried and (accepted is None or value < accepted):
+            accepted = value
+    return accepted
 
 
 def upper_bound(failures: int, answered: int, confidence: float) -> float:
@@ -242,7 +265,8 @@ def load_threshold(
 
     Args:
         path: The file.
-        data: Digest of the scores that it must have been learnt on; None does not ask.
+        data: Digest of the scores that it must have been learnt on; None does not ask. One that was chosen on
+            feedback was learnt on decisions of the gateway, and is not asked either.
         judge: Digest of the judge that it must have been chosen for; None does not ask.
         force: Take a stale one.
 
@@ -251,7 +275,8 @@ def load_threshold(
         StaleArtefact: It was learnt on other scores, or chosen for another judge.
     """
     value = read_json(path, "Run selfj calibrate first.")
-    if data is not None and value.get("data") != data and not force:
+    here = value.get("label") != FEEDBACK
+    if data is not None and here and value.get("data") != data and not force:
         raise StaleArtefact(f"{path} was learnt on other scores than those here now. Run selfj calibrate again.")
     if value.get("schema") == SCHEMA and isinstance(value.get("infeasible"), str):
         return None, value["infeasible"]

@@ -197,6 +197,13 @@ def loop():
 @pytest.fixture
 def upstream(loop):
     """An upstream under `.url`."""
+    with upstream_in(loop) as made:
+        yield made
+
+
+@contextmanager
+def upstream_in(loop):
+    """Run an upstream in a loop."""
     made = Upstream()
     app = web.Application(client_max_size=2**26)
     app.router.add_post("/v1/chat/completions", made.complete)
@@ -210,8 +217,10 @@ def upstream(loop):
 
     loop.run(start())
     made.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    yield made
-    loop.run(runner.cleanup())
+    try:
+        yield made
+    finally:
+        loop.run(runner.cleanup())
 
 
 def threshold(value=5.0, **more):

@@ -214,7 +214,7 @@ def test_languages(header, want):
         ({"upstream": UP | {"api_key_env": "sk-1234"}}, "name of an environment variable"),
         ({"decline": {"messages": {"de": "Nein."}}}, "default"),
         ({"bounds": {"threshold": (3, 12)}}, "within"),
-        ({"resample": {"n": 3}}, "threshold"),
+        ({"policy": "x", "resample": {"n": 3, "threshold": 5}}, "leave out those of single steps"),
     ],
 )
 def test_settings_that_are_wrong(settings, word):

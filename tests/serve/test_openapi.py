@@ -10,7 +10,7 @@ from selfj.serve.store import Store
 
 from .conftest import fake_judge
 
-LEVELS = ["x"] * 10
+LEVELS = [f"level {place}" for place in range(10)]
 BODIES = {
     "/v1/chat/completions": {"model": "m", "messages": [{"role": "user", "content": "2 + 2?"}]},
     "/v1/completions": {"model": "m", "prompt": "2 + 2?"},

@@ -1,14 +1,7 @@
 """The decisions of `selfj evaluate`, for every test exchange of a run through the gateway; the command, and its end."""
 
-import json
-import os
-import re
-import signal
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import httpx2
 import numpy as np
@@ -24,6 +17,7 @@ from selfj.serve.store import Store
 from selfj.store import open_artefact
 
 from ..end_to_end.conftest import FAKE
+from .command import Command
 
 SETTINGS = [*FAKE, "name=gate", "target.noise=1.5", "target.skill=0.6", "calibrate.max_risk=0.3"]
 
@@ -58,36 +52,6 @@ def test_every_decision_is_that_of_the_run(run, gateway, upstream):
     assert [row.score for row in served.rows] == [entry["score"] for entry in told]
 
 
-class Command:
-    """`selfj serve` in a process of its own."""
-
-    def __init__(self, *arguments):
-        root = Path(__file__).parents[2]
-        path = os.pathsep.join([str(root / "src"), os.environ.get("PYTHONPATH", "")])
-        code = "from selfj.cli import main; main()"
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", code, "serve", *map(str, arguments), "--port", "0"],
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"PYTHONPATH": path},
-        )
-        self.lines = []
-        for line in self.process.stderr:
-            self.lines.append(line)
-            found = re.search(r"Serving on (\S+)", line)
-            if found:
-                self.url = found[1]
-                break
-        else:
-            pytest.fail("".join(self.lines))
-
-    def end(self):
-        self.process.send_signal(signal.SIGTERM)
-        with self.process:
-            self.lines += self.process.stderr.read().splitlines()
-        return self.process.returncode
-
-
 def test_sigterm_ends_after_what_is_under_way(run, upstream):
     upstream.delay = 1.0
     served = Command(run, "--upstream", upstream.url)
@@ -105,8 +69,7 @@ def test_sigterm_ends_after_what_is_under_way(run, upstream):
     asking.join()
     assert replies[0].status_code == 200
     assert replies[0].json()["selfj"]["decision"] in {"answer", "decline"}
-    events = [json.loads(line) for line in served.lines if line.startswith("{")]
-    assert [event["event"] for event in events] == ["start", "drain", "reply", "stop"]
+    assert [event["event"] for event in served.events] == ["start", "drain", "reply", "stop"]
     with pytest.raises(httpx2.ConnectError):
         httpx2.get(f"{served.url}/health/live")
     with Store(str(run / "audit.sqlite")) as store:
@@ -128,7 +91,7 @@ def test_decisions_are_kept_shown_and_given_a_verdict(run, upstream):
     verdict = httpx2.post(f"{served.url}/v1/feedback", json={"decision_id": listed[0]["id"], "good": True})
     assert verdict.status_code == 201, verdict.text
     metrics = httpx2.get(f"{served.url}/metrics").text
-    assert "selfj_store_rows_total 3" in metrics
+    assert "selfj_store_rows_total 3.0" in metrics
     assert httpx2.get(f"{served.url}/no/such/page").status_code == 404
     assert served.end() == 0
     with Store(str(run / "audit.sqlite")) as store:

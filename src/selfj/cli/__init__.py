@@ -5,6 +5,7 @@ import sys
 # Each module adds its verbs.
 from selfj.cli import (  # noqa: F401
     audit,
+    calibrating,
     evaluating,
     grading,
     judging,

@@ -80,13 +80,13 @@ def evaluate(
     asked = comparison.Asked(
         sources=names,
         gold=gold,
-        scores=_pairs(scores, "--score"),
+        scores=parse_pairs(scores, "--score"),
         judges=tuple(judges or ()),
         published=published,
         model=model,
-        columns=_pairs(columns, "--column"),
+        columns=parse_pairs(columns, "--column"),
         metric=metric,
-        gold_scale=_scale(gold_scale),
+        gold_scale=parse_scale(gold_scale),
         min_quality=min_quality,
         draws=draws,
         confidence=confidence,
@@ -137,7 +137,12 @@ def _flat(text: str) -> str:
     return plain(" ".join(text.split()))
 
 
-def _pairs(given: list[str] | None, option: str) -> dict[str, str]:
+def parse_pairs(given: list[str] | None, option: str) -> dict[str, str]:
+    """Read options of the form NAME=COLUMN.
+
+    Raises:
+        ConfigError: One has another form, or a name comes twice.
+    """
     from selfj.errors import ConfigError
 
     found: dict[str, str] = {}
@@ -151,7 +156,12 @@ def _pairs(given: list[str] | None, option: str) -> dict[str, str]:
     return found
 
 
-def _scale(text: str | None) -> tuple[float, float] | None:
+def parse_scale(text: str | None) -> tuple[float, float] | None:
+    """Read LOW,HIGH.
+
+    Raises:
+        ConfigError: It has another form.
+    """
     from selfj.errors import ConfigError
 
     if text is None:

@@ -19,7 +19,6 @@ _STAGES = {
     "sft": "Tune a base model on instructions and replies, before all else; no part of `run`.",
     "tune": "Tune the judge on the labels, with self-distillation from teacher to student.",
     "score": "Score calibration and test exchanges with the judge and every baseline.",
-    "calibrate": "Choose the lowest threshold whose risk is bounded with confidence.",
 }
 
 
@@ -38,6 +37,24 @@ def foretell(verbs: list[str], target: str, sets: list[str] | None, device: str 
             OUT.print(f"· {note}", markup=False, highlight=False)
 
 
+def perform_stage(
+    verb: str, target: str, sets: list[str] | None, *, force: bool, retry: bool, dry: bool, device: str | None
+) -> None:
+    """Perform one stage, or say what it would do."""
+    from selfj import config, pipeline
+    from selfj.terminal import Bars
+
+    if dry:
+        foretell([verb], target, sets, device)
+        return
+    bars = Bars()
+    try:
+        settings = config.load(target, sets or [])
+        pipeline.perform(verb, settings, force=force, retry_failed=retry, progress=bars)
+    finally:
+        bars.close()
+
+
 def _stage(verb: str, text: str) -> Callable[..., None]:
     def command(
         target: Target = "demo",
@@ -47,18 +64,7 @@ def _stage(verb: str, text: str) -> Callable[..., None]:
         dry: Dry = False,
         device: On = None,
     ) -> None:
-        from selfj import config, pipeline
-        from selfj.terminal import Bars
-
-        if dry:
-            foretell([verb], target, sets, device)
-            return
-        bars = Bars()
-        try:
-            settings = config.load(target, sets or [])
-            pipeline.perform(verb, settings, force=force, retry_failed=retry, progress=bars)
-        finally:
-            bars.close()
+        perform_stage(verb, target, sets, force=force, retry=retry, dry=dry, device=device)
 
     command.__doc__ = f"{text}\n\n    Example: `selfj {verb} runs/demo`"
     command.__name__ = verb

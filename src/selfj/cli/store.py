@@ -22,7 +22,7 @@ def export(
     since: Since = None,
     until: Until = None,
     with_feedback: Annotated[bool, typer.Option("--with-feedback", help="Add the verdicts of each decision.")] = False,
-    verify: Annotated[bool, typer.Option("--verify", help="Check the whole chain first.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Check the chains of decisions and verdicts first.")] = False,
     prune_before: Annotated[
         str | None, typer.Option(metavar="DATE", help="Then remove decisions before it; the chain still verifies.")
     ] = None,
@@ -48,12 +48,18 @@ def export(
     if verify:
         found = store.verify()
         if not found.whole:
+            good = found.rows if found.broken is not None else found.verdicts.rows
             raise ArtefactError(
-                f"The chain of {store.name} is broken: {found.reason}. The {found.rows:,} rows before it are as "
+                f"The chain of {store.name} is broken: {found.reason}. The {good:,} rows before it are as "
                 "they were written. Compare with an earlier export or backup."
             )
         after = f" after {found.anchor:,} that were removed" if found.anchor else ""
-        _show([f"The chain is whole: {found.rows:,} decisions{after}. Head {found.head}"])
+        _show(
+            [
+                f"The chain is whole: {found.rows:,} decisions{after}. Head {found.head}",
+                f"So is that of verdicts: {found.verdicts.rows:,}. Head {found.verdicts.head}",
+            ]
+        )
     if out is not None:
         bars = Bars()
         try:

@@ -10,14 +10,12 @@ A fault of the whole file raises `InputError`; a fault of one row becomes a row 
 | `wrong_field_count`, `bad_csv` | the row does not match the header, or cannot be read as CSV |
 """
 
-import csv
 import gzip
 import io
 import json
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -26,8 +24,23 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from selfj.collect.cells import RawRow, csv_rows, is_utf8, lines_of
 from selfj.errors import InputError
 from selfj.settings import FileSource
+
+__all__ = [
+    "RawRow",
+    "Rows",
+    "as_input_error",
+    "delimiter_of",
+    "format_of",
+    "is_utf8",
+    "json_row",
+    "line_limit",
+    "lines_of",
+    "read_rows",
+    "unpacked",
+]
 
 _EXTENSIONS = {
     ".jsonl": "jsonl",
@@ -44,16 +57,6 @@ _WRAPPERS = ("data", "rows", "examples", "instances", "records")
 _BOM = b"\xef\xbb\xbf"
 _HEAD = 1 << 16
 _BATCH = 256
-
-
-@dataclass(frozen=True, slots=True)
-class RawRow:
-    """One row as it lies in the file, or the reason why it cannot be read."""
-
-    number: int
-    """Line in JSONL, CSV and TSV (for a row of several lines, the first), else position; both from 1."""
-    fields: dict[str, object] | None
-    error: str | None = None
 
 
 class Rows:
@@ -90,7 +93,7 @@ def read_rows(source: FileSource) -> Rows:
             # Rows are read more than once, which a pipe cannot do.
             raise InputError(f"{path} is not a regular file: expected a file ({_FORMATS}).")
         head = _head(path)
-        kind = _format(path, head) if source.format == "auto" else source.format
+        kind = format_of(path, head) if source.format == "auto" else source.format
         rows = Rows(path, kind, _starter(path, kind, head, line_limit(source.max_chars)), source.limit)
     if next(iter(rows), None) is None:
         raise InputError(f"{path} has no rows: expected at least one.")
@@ -137,7 +140,12 @@ def _head(path: Path) -> bytes:
     return head
 
 
-def _format(path: Path, head: bytes) -> str:
+def format_of(path: Path, head: bytes) -> str:
+    """The format of a file: jsonl, json, csv, tsv or parquet, by its name and its first bytes.
+
+    Raises:
+        InputError: It is none of these.
+    """
     if head.startswith(b"PAR1"):
         return "parquet"
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
@@ -190,20 +198,13 @@ def _starter(path: Path, kind: str, head: bytes, limit: int) -> Callable[[], Ite
     if kind == "json":
         rows = _json_rows(path)
         return lambda: iter(rows)
+    return partial(_csv_rows, path, delimiter_of(kind, head), limit)
+
+
+def delimiter_of(kind: str, head: bytes) -> str:
+    """What separates the cells of CSV or TSV, by the header in the file's first bytes."""
     line = head.lstrip().partition(b"\n")[0].decode("utf-8", "replace")
-    delimiter = "\t" if kind == "tsv" else max((",", ";", "\t"), key=line.count)
-    return partial(_csv_rows, path, delimiter, limit)
-
-
-def lines_of(stream: io.BufferedReader, limit: int) -> Iterator[bytes | None]:
-    """Lines of at most `limit` bytes; None for a longer one, which is skipped in small pieces."""
-    while chunk := stream.readline(limit + 1):
-        if chunk.endswith(b"\n") or len(chunk) <= limit:
-            yield chunk
-            continue
-        while chunk and not chunk.endswith(b"\n"):
-            chunk = stream.readline(_HEAD)
-        yield None
+    return "\t" if kind == "tsv" else max((",", ";", "\t"), key=line.count)
 
 
 def _jsonl_rows(path: Path, limit: int) -> Iterator[RawRow]:
@@ -248,104 +249,9 @@ def _json_rows(path: Path) -> list[RawRow]:
     return [_object_row(number, value) for number, value in enumerate(document, start=1)]
 
 
-class _LineError(Exception):
-    """A row of CSV, of one line or several, has more bytes than the limit."""
-
-
-class _CsvLines:
-    """Lines for `csv.reader`; not a generator, because reading must go on after a row that is too long."""
-
-    def __init__(self, lines: Iterator[bytes | None], limit: int) -> None:
-        self.number = 0
-        self._lines = lines
-        self._limit = limit
-        self._room = limit
-
-    def start_row(self) -> int:
-        """The number of the line on which the next row starts."""
-        self._room = self._limit
-        return self.number + 1
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = next(self._lines)
-        self.number += 1
-        self._room -= 0 if line is None else len(line)
-        # Without this a quote that is never closed would take in the rest of the file.
-        if line is None or self._room < -1:
-            raise _LineError
-        return line.decode("utf-8", "surrogateescape")
-
-
 def _csv_rows(path: Path, delimiter: str, limit: int) -> Iterator[RawRow]:
-    # This limit belongs to the process, so it is only ever raised; `_CsvLines` keeps the stricter one.
-    csv.field_size_limit(max(csv.field_size_limit(), limit))
     with _opened(path) as stream:
-        lines = _CsvLines(lines_of(stream, limit), limit)
-        reader = csv.reader(lines, delimiter=delimiter)
-        header: list[str] | None = None
-        while True:
-            number = lines.start_row()
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except (_LineError, csv.Error) as error:
-                if header is None:
-                    raise InputError(f"The first line of {path} is no header of column names.") from error
-                reason = "line_too_long" if isinstance(error, _LineError) else "bad_csv"
-                yield RawRow(number, None, reason)
-                continue
-            if not cells:
-                continue
-            if header is None:
-                header = _header(path, cells)
-            else:
-                yield _csv_row(number, header, cells)
-
-
-def _header(path: Path, cells: list[str]) -> list[str]:
-    names = [cell.strip() for cell in cells]
-    text = "".join(names)
-    faulty = "\0" in text or not is_utf8(text) or max(map(len, names)) > 200
-    if faulty or not text or all(_is_number(name) for name in names if name):
-        raise InputError(f"The first line of {path} is no header: expected the names of the columns.")
-    # pandas writes its index under an empty name.
-    names = [name or f"column_{position}" for position, name in enumerate(names, start=1)]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise InputError(f"The header of {path} repeats {', '.join(repeated)}: column names must differ.")
-    return names
-
-
-def _csv_row(number: int, header: list[str], cells: list[str]) -> RawRow:
-    text = "".join(cells)
-    if "\0" in text:
-        return RawRow(number, None, "bad_csv")
-    if not is_utf8(text):
-        return RawRow(number, None, "bad_utf8")
-    if len(cells) != len(header):
-        return RawRow(number, None, "wrong_field_count")
-    return RawRow(number, dict(zip(header, cells, strict=True)))
-
-
-def is_utf8(text: str) -> bool:
-    """Tell whether text can be written as UTF-8, which text with a lone surrogate cannot."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        yield from csv_rows(stream, path, delimiter, limit)
 
 
 def _parquet_rows(path: Path) -> Iterator[RawRow]:

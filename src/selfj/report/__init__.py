@@ -99,7 +99,10 @@ class Selective(TypedDict):
     max_risk: float
     confidence: float
     label: str
-    """The label that the threshold was calibrated on, and that the promise is about."""
+    """The label of the run's own calibration, by which `risk` is counted."""
+    chosen_on: NotRequired[str]
+    """The label that the promise is about: `label`, or the gateway's feedback after `selfj recalibrate --apply`.
+    An older report lacks it."""
     coverage: Interval
     risk: Interval
     """Failure rate among answered exchanges, by the label calibrated on."""

@@ -83,6 +83,7 @@ def _answer(report: Report) -> dict[str, Any]:
         "risk": risk,
         "risk_all": selective["risk_all_gold"] if by_gold else selective["risk_all"],
         "by_gold": by_gold,
+        "promised": text.promised_label(report),
         "kept": text.promise_kept(report),
         "parts": [
             ("answered", selective["answered"], selective["answered"] / n),

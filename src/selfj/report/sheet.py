@@ -1,11 +1,12 @@
 """A page of tables, figures and sentences as one HTML file: for everything but the report of a run."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from selfj.report.canvas import to_svg
@@ -83,7 +84,7 @@ def render_sheet(
         command: What makes the page again.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(bare=lambda cell: show(cell._replace(low=None, high=None)), span=_span)
+    environment.filters.update(bare=lambda cell: show(cell._replace(low=None, high=None)), span=_span, coded=_coded)
     template = environment.from_string(files("selfj.report").joinpath(TEMPLATE).read_text("utf-8"))
     pictures = {
         place: Markup(to_svg(block.figure, label=block.title, prefix=f"s{place}"))
@@ -96,6 +97,11 @@ def render_sheet(
         pictures=pictures,
     )  # fmt: skip
     return plain(page)
+
+
+def _coded(sentence: str) -> Markup:
+    """A sentence whose `parts` between backticks are code."""
+    return Markup(re.sub(r"`([^`<>]+)`", r"<code>\1</code>", str(escape(sentence))))
 
 
 def _span(cell: GridCell) -> str:

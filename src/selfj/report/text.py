@@ -221,9 +221,16 @@ def gold_name(report: Report) -> str:
 
 
 def promise_kept(report: Report) -> bool | None:
-    """Tell whether the test split stayed within the promised risk; None without answers."""
+    """Tell whether the test split stayed within the promised risk; None without answers, or by another label."""
+    if promised_label(report) != report["selective"]["label"]:
+        return None
     risk = known(report["selective"]["risk"]["value"])
     return None if risk is None else risk <= report["selective"]["max_risk"]
+
+
+def promised_label(report: Report) -> str:
+    """Name what the promise is about."""
+    return report["selective"].get("chosen_on", report["selective"]["label"])
 
 
 def rival(report: Report) -> str | None:
@@ -264,7 +271,13 @@ def _promise(report: Report) -> str:
     return (
         "The promise asked for: of the answers that are given, "
         f"at most {percent(selective['max_risk'])} fail, with {percent(selective['confidence'])} confidence."
-    )
+    ) + _about_feedback(report)
+
+
+def _about_feedback(report: Report) -> str:
+    if promised_label(report) == report["selective"]["label"]:
+        return ""
+    return " It is about what people say of the gateway's answers, which these test questions cannot check."
 
 
 def _decisions(report: Report) -> str:

@@ -1,6 +1,7 @@
 """The application: routes, keys, limits, start and end."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -34,11 +35,18 @@ from selfj.serve.policy import Policy
 from selfj.serve.records import Recorder
 from selfj.serve.requests import CHAT, TEXT
 from selfj.serve.settings import ServeSettings
+from selfj.serve.shared import Shared
 from selfj.serve.thresholds import Thresholds
+from selfj.serve.tracing import NOTHING, Tracing
 from selfj.serve.upstream import Upstream
 
 _OPEN = {"/health/live", "/health/ready"}
 """Paths that need no key."""
+_UNTRACED = _OPEN | {"/metrics"}
+_TRACES_S = 5.0
+"""How long the last traces may take to be sent."""
+_TELL_S = 1.0
+"""How often a worker tells the others how it stands."""
 
 
 class Gateway:
@@ -53,20 +61,26 @@ class Gateway:
         *,
         open_paths: Collection[str] = (),
         more_metrics: Sequence[Callable[[], str]] = (),
+        metrics: Metrics | None = None,
+        shared: Shared | None = None,
+        tracing: Tracing = NOTHING,
     ):
         """Put the parts together; see `create_app`."""
         self.settings = settings
-        self.metrics = Metrics()
+        self.metrics = metrics or Metrics(shared)
+        self._shared = shared
         self._recorder = recorder
         self._open = _OPEN | {openapi.PATH} | set(open_paths)
         self._more_metrics = more_metrics
-        self._upstream = Upstream(settings.upstream)
-        self._escalation = Upstream(settings.escalate.upstream) if settings.escalate else None
-        self._judge = JudgeQueue(judge, settings.judge)
+        self._tracing = tracing
+        self._upstream = Upstream(settings.upstream, tracing)
+        self._escalation = Upstream(settings.escalate.upstream, tracing) if settings.escalate else None
+        self._judge = JudgeQueue(judge, settings.judge, tracing)
         self._keys = Keys.load(settings.keys) if settings.keys else None
         thresholds = Thresholds(settings, judge.digest)
+        self.metrics.covers(thresholds.covered)
         policy = Policy(settings, self._upstream, self._escalation, self._judge, thresholds)
-        self._answering = Answering(policy, recorder, self.metrics)
+        self._answering = Answering(policy, recorder, self.metrics, judge.digest, tracing)
         quality = thresholds.default.min_quality if thresholds.default else 5.0
         most = settings.limits.questions
         decisions = Decisions(self._judge, most=most, yes_no=settings.yes_no, min_quality=quality)
@@ -85,6 +99,7 @@ class Gateway:
         described = OpenApi({*self._routes, openapi.PATH}, keys=self._keys is not None)
         self._routes[openapi.PATH] = {"GET": described.handle}
         self._inflight = 0
+        self._telling: asyncio.Task[None] | None = None
         self._up = False
         self.draining = False
         breakers = {"upstream": self._upstream.breaker}
@@ -108,16 +123,32 @@ class Gateway:
         if self._escalation is not None:
             await self._escalation.start()
         self._judge.start()
+        if self._shared is not None:
+            self._telling = asyncio.create_task(self._tell_others())
         self._up = True
 
     async def close(self) -> None:
         """End, once nothing is under way; every row is kept before."""
         self._up = False
+        if self._telling is not None:
+            self._telling.cancel()
         await self._judge.close()
         await self._upstream.close()
         if self._escalation is not None:
             await self._escalation.close()
         await self._recorder.close()
+        await self._end_traces()
+
+    async def _end_traces(self) -> None:
+        # A collector that is down must not hold up the end; a thread that still tries goes with the process.
+        sending = threading.Thread(target=self._tracing.close, name="selfj-traces", daemon=True)
+        sending.start()
+        await asyncio.to_thread(sending.join, _TRACES_S)
+
+    async def _tell_others(self) -> None:
+        while True:
+            self.metrics.refresh()
+            await asyncio.sleep(_TELL_S)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -137,15 +168,22 @@ class Gateway:
         began = time.perf_counter()
         request = request_of(scope, receive, body_limit=self.settings.limits.body_bytes)
         self._inflight += 1
+        path = request.path if request.path in self._routes else "other"
+        tracing = NOTHING if path in _UNTRACED else self._tracing
         try:
-            reply = await self._reply(scope, request)
-            await send_reply(reply, request.id, send)
+            with tracing.request(request.method, path, request.headers) as span:
+                reply = await self._reply(scope, request)
+                span.put("http.response.status_code", reply.status)
+                span.put("selfj.request_id", request.id)
+                if reply.status >= 500:
+                    span.fail(str(reply.status))
+                await send_reply(reply, request.id, send)
         except HungUp:
             log("hung_up", request_id=request.id)
             return
         finally:
             self._inflight -= 1
-        path = request.path if request.path in self._routes else "other"
+            request.caller.close()
         self.metrics.status(path, reply.status)
         if path not in _OPEN:
             told = {name.decode()[8:]: value.decode() for name, value in reply.headers if name[:8] == b"x-selfj-"}
@@ -205,6 +243,8 @@ class Gateway:
             "judge": not self._judge.stuck,
             "upstream": self._upstream.breaker.state,
         }
+        if self._shared is not None and (state := self._shared.state()) is not None:
+            parts["workers"] = {"wanted": state.workers, "up": state.up}
         good = self._up and not self.draining and parts["judge"] and parts["upstream"] != "open"
         return json_reply({"status": "ready" if good else "not_ready"} | parts, status=200 if good else 503)
 
@@ -227,6 +267,9 @@ def create_app(
     *,
     open_paths: Collection[str] = (),
     more_metrics: Sequence[Callable[[], str]] = (),
+    metrics: Metrics | None = None,
+    shared: Shared | None = None,
+    tracing: Tracing = NOTHING,
 ) -> Gateway:
     """Make the gateway.
 
@@ -237,10 +280,23 @@ def create_app(
         extra_routes: Further routes, behind the same keys and limits.
         open_paths: Paths that need no key, such as that of a page which asks for one.
         more_metrics: Give further text for `/metrics`; called in a thread.
+        metrics: Counters that others count with too; None makes new ones.
+        shared: This worker's place among others; None where there is one process.
+        tracing: Where spans go; closed with the gateway.
 
     Raises:
         ArtefactError: A threshold is absent or malformed.
         StaleArtefact: A threshold was chosen for another judge.
         ConfigError: The keys cannot be read, or an upstream's key is not set.
     """
-    return Gateway(settings, judge, recorder, extra_routes, open_paths=open_paths, more_metrics=more_metrics)
+    return Gateway(
+        settings,
+        judge,
+        recorder,
+        extra_routes,
+        open_paths=open_paths,
+        more_metrics=more_metrics,
+        metrics=metrics,
+        shared=shared,
+        tracing=tracing,
+    )

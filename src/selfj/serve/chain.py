@@ -38,7 +38,9 @@ def clean(row: DecisionRow) -> DecisionRow:
     Raises:
         ConfigError: A time is not a finite number, or the identifier is empty.
     """
-    texts = {field.name: storable(value) for field in fields(row) if isinstance(value := getattr(row, field.name), str)}
+    texts = {
+        field.name: clean_text(value) for field in fields(row) if isinstance(value := getattr(row, field.name), str)
+    }
     numbers: dict[str, float | None] = {}
     for name in _FLOATS:
         value = float(getattr(row, name))
@@ -53,8 +55,8 @@ def clean(row: DecisionRow) -> DecisionRow:
     return replace(row, **texts, **numbers, observed=bool(row.observed), attempts=int(row.attempts))  # type: ignore[arg-type]
 
 
-def storable(value: str) -> str:
-    """A text that every database keeps: without NUL and halves of surrogate pairs."""
+def clean_text(value: str) -> str:
+    """A text with U+FFFD for what no database keeps."""
     return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
@@ -73,6 +75,9 @@ def body_digest(body: str, salt: str) -> str:
 def row_hash(row: DecisionRow, position: int, previous: str, digest: str | None) -> str:
     """SHA-256 over the hash before, a line end, and the row as JSON with sorted keys and without spaces."""
     values = {name: getattr(row, name) for name in _HASHED}
+    if row.judge_digest is None:
+        # Rows of before it was recorded keep their hash.
+        del values["judge_digest"]
     text = json.dumps(
         {**values, "position": position, "body_digest": digest},
         ensure_ascii=False,

@@ -1,18 +1,20 @@
 """The judge itself, behind the two decision protocols: a score question of ten levels, and yes/no where it is set."""
 
 import math
+import time
 from typing import Any
 
 from selfj.backends.base import JudgeInput
 from selfj.judge import Score
 from selfj.serve.errors import ApiError, invalid
 from selfj.serve.exchange_text import read_exchange
-from selfj.serve.http import Reply, Request, json_reply
+from selfj.serve.hangup import HungUp
+from selfj.serve.http import Reply, Request, hung_up, json_reply
 from selfj.serve.judging import JudgeFault, JudgeQueue
 from selfj.serve.replies import header_value
 
 LEVELS = 10
-_SYSTEMONE = {"model", "state", "questions", "instructions", "chat_template_kwargs", "user", "request_id"}
+_MEDIA = ("images", "audio", "videos")
 _CANNOT = "This judge rates the quality of an exchange on ten levels and cannot"
 
 
@@ -40,9 +42,11 @@ class Decisions:
             ApiError: The request is malformed (400), the judge cannot (501), or gave no reading (503).
         """
         body = _object(await request.json(), "The body")
-        if odd := sorted(set(body) - _SYSTEMONE):
-            raise invalid(f"Unknown field {odd[0]!r}.", param=odd[0][:100])
-        model = _model(body)
+        # Further fields are let be, as vLLM does; but what the judge cannot see must not be thought judged.
+        for name in _MEDIA:
+            if body.get(name):
+                raise invalid(f"This judge takes no {name}.", param=name)
+        model = self._judge.judge.name if body.get("model") is None else _model(body)
         questions = body.get("questions")
         if not isinstance(questions, dict) or not 1 <= len(questions) <= self._most:
             raise invalid(f"questions must be an object of 1 to {self._most} questions.", param="questions")
@@ -50,12 +54,22 @@ class Decisions:
         kinds = {name: _systemone_kind(name, question) for name, question in questions.items()}
         for name, (kind, labels) in kinds.items():
             self._check(kind, len(labels), f"questions.{name}")
-        score = await self._score(exchange)
+        score = await self._score(request, exchange)
         levels = _levels(score)
-        answers = {name: self._answer(kind, labels, levels) for name, (kind, labels) in kinds.items()}
-        told: dict[str, Any] = {"model": model, "answers": answers, "usage": {"prompt_tokens": 0, "total_tokens": 0}}
+        mass = 1.0 if score.label_mass is None else score.label_mass
+        answers = {name: self._answer(kind, labels, levels, mass) for name, (kind, labels) in kinds.items()}
+        told: dict[str, Any] = {
+            "id": f"decision-{request.id}",
+            "object": "structured_decision",
+            "created": int(time.time()),
+            "model": model,
+            "answers": answers,
+            "usage": {"input_tokens": 0, "output_tokens": 0},
+        }
         if score.label_mass is not None:
-            entry = {"label_mass": score.label_mass, "argmax_is_label": score.label_mass >= 0.5}
+            # Known for certain only where no other token can have more than the likeliest level.
+            surely = max(levels) * score.label_mass >= 1 - score.label_mass
+            entry = {"label_mass": score.label_mass, "argmax_is_label": surely}
             told["diagnostics"] = dict.fromkeys(questions, entry)
         return json_reply(told, headers=self._headers())
 
@@ -74,7 +88,7 @@ class Decisions:
         kinds = [_decision_kind(place, question) for place, question in enumerate(questions)]
         for place, (kind, labels) in enumerate(kinds):
             self._check(kind, len(labels), f"questions[{place}]")
-        score = await self._score(exchange)
+        score = await self._score(request, exchange)
         answers = []
         for question, (kind, labels) in zip(questions, kinds, strict=True):
             name = {"name": question.get("name")}
@@ -103,30 +117,34 @@ class Decisions:
         }
         raise ApiError(501, "not_supported", told[kind], param=param)
 
-    async def _score(self, exchange: JudgeInput) -> Score:
+    async def _score(self, request: Request, exchange: JudgeInput) -> Score:
         try:
-            score = await self._judge.score(exchange)
+            async with request.caller:
+                score = await self._judge.score(exchange)
+        except HungUp:
+            raise hung_up() from None
         except JudgeFault as fault:
             raise ApiError(503, str(fault), "The judge gave no reading.", retry_after="1") from None
         if score.levels is None:
             raise ApiError(503, "unscored", f"The judge gave no reading: {score.reason or 'no levels'}.")
         return score
 
-    def _answer(self, kind: str, labels: list[str], levels: tuple[float, ...]) -> dict[str, Any]:
+    def _answer(self, kind: str, labels: list[str], levels: tuple[float, ...], mass: float) -> dict[str, Any]:
         if kind == "yes_no":
             yes = self.yes(levels)
             return {
                 "type": "noul",
                 "noul": yes,
                 "probabilities": {"yes": yes, "no": 1 - yes},
-                "confidence": max(yes, 1 - yes),
+                "confidence": max(yes, 1 - yes) * mass,
             }
         return {
             "type": "score",
             "score": _mean(levels),
             "legend": {str(place): label for place, label in enumerate(labels)},
             "probabilities": {str(place): value for place, value in enumerate(levels)},
-            "confidence": max(levels),
+            # As vLLM has it: over all that could have been said, not over the levels alone.
+            "confidence": max(levels) * mass,
         }
 
     def _headers(self) -> list[tuple[bytes, bytes]]:
@@ -148,7 +166,7 @@ def _levels(score: Score) -> tuple[float, ...]:
 
 
 def _mean(levels: tuple[float, ...]) -> float:
-    return round(math.fsum(place * value for place, value in enumerate(levels)), 6)
+    return min(float(LEVELS - 1), math.fsum(place * value for place, value in enumerate(levels)))
 
 
 def _systemone_kind(name: str, question: Any) -> tuple[str, list[str]]:
@@ -156,21 +174,23 @@ def _systemone_kind(name: str, question: Any) -> tuple[str, list[str]]:
     value = _object(question, where)
     if odd := sorted(set(value) - {"type", "instructions", "criteria"}):
         raise invalid(f"{where} has the unknown field {odd[0][:100]!r}.", param=where)
-    if not (value.get("instructions") is None or isinstance(value["instructions"], str)):
-        raise invalid(f"{where}.instructions must be text.", param=where)
+    if not name:
+        raise invalid("The name of a question must not be empty.", param="questions")
     kind, criteria = value.get("type"), value.get("criteria")
     if kind == "noul":
+        if criteria is not None and not (isinstance(criteria, dict) and set(criteria) <= {"true", "false"}):
+            raise invalid(f"{where}.criteria must be an object with true and false.", param=where)
         return "yes_no", []
     if kind == "choice":
-        if (
-            not isinstance(criteria, dict)
-            or not criteria
-            or not all(isinstance(text, str) for text in criteria.values())
-        ):
+        if not isinstance(criteria, dict) or not criteria:
             raise invalid(f"{where}.criteria must be an object from name to description.", param=where)
         return "choice", list(criteria)
     if kind == "score":
-        return "score", _names(criteria, f"{where}.criteria", LEVELS)
+        names = [str(level) for level in criteria] if isinstance(criteria, list) else criteria
+        labels = _names(names, f"{where}.criteria", LEVELS)
+        if len(set(labels)) < len(labels):
+            raise invalid(f"{where}.criteria must be levels of different names.", param=where)
+        return "score", labels
     raise invalid(f"{where}.type must be noul, choice or score.", param=where)
 
 

@@ -5,7 +5,7 @@ ever reaches 1/alpha is at most alpha, whenever one looks or stops (Ville 1939).
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -196,14 +196,14 @@ class Drift:
             found.append("There is no threshold, so there is no promise to test.")
         elif self.risk.alarm:
             found.append(
-                f"The promise no longer holds: {share}, against at most {self.max_risk:.1%} promised. Were it kept, "
-                f"the chance of ever raising this alarm would be at most {self.risk.alpha:.0%}. Calibrate again: "
-                "selfj recalibrate."
+                f"The promise no longer holds: {share}, against at most {100 * self.max_risk:.3g} % promised. Were it "
+                f"kept, the chance of ever raising this alarm would be at most {100 * self.risk.alpha:.3g} %. "
+                "Calibrate again: selfj recalibrate."
             )
         elif not self.risk.n:
             found.append("No answered decision has a verdict yet, so nothing is known of the promise.")
         else:
-            found.append(f"Nothing speaks against the promise of at most {self.max_risk:.1%}: {share}.")
+            found.append(f"Nothing speaks against the promise of at most {100 * self.max_risk:.3g} %: {share}.")
         if self.max_risk is not None:
             found.append("This holds for verdicts given whatever the answer is like, not for complaints alone.")
         if not self.calibration:
@@ -218,6 +218,8 @@ class Drift:
                 f"Scores differ from those of calibration (noticed at the {self.scores.alarm_at:,}th): other "
                 "questions, or another model. That alone does not break the promise; verdicts show whether it does."
             )
+        elif not self.scores.n:
+            found.append("There is no score yet to compare with those of calibration.")
         else:
             found.append(f"Scores so far ({self.scores.n:,}) show no difference from those of calibration.")
         return found
@@ -239,6 +241,7 @@ class DriftMonitor:
         min_quality: float = 5.0,
         calibration: Array | Sequence[float] = (),
         alpha: float = ALPHA,
+        policy: Mapping[str, float] | None = None,
     ) -> None:
         """Follow a store from its beginning.
 
@@ -249,6 +252,7 @@ class DriftMonitor:
             min_quality: A verdict below this is a failure, in [0, 9].
             calibration: Scores in [0, 9] on which the threshold was chosen.
             alpha: Most chance of ever raising a false alarm, for each of the two tests, in (0, 1).
+            policy: Threshold of each step by its name, where the promise is about all that they let through.
 
         Raises:
             ConfigError: A value is out of range.
@@ -261,7 +265,9 @@ class DriftMonitor:
         self._score_bet = ScoreBet(np.asarray(calibration, dtype=np.float64))
         self._risk, self._scores = Path(alpha), Path(alpha)
         self._failures = 0
-        self._later = False
+        self._policy = None if policy is None else dict(policy)
+        # Where a policy decides, first answers that were not good enough leave no row of their own.
+        self._later = policy is not None and len(policy) > 1
         self._verdict = self._position = 0
         self._judged, self._scored = Distinct(), Distinct()
 
@@ -297,7 +303,7 @@ class DriftMonitor:
         for verdict in new:
             self._verdict = verdict.id
             stored = rows.get(verdict.decision_id)
-            if stored is None or not _promised(stored.row, self._threshold):
+            if stored is None or not _promised(stored.row, self._threshold, self._policy):
                 continue
             key = stored.row.instruction_digest or stored.row.id
             if not self._judged.add(key):
@@ -316,10 +322,20 @@ def first_answer(row: DecisionRow) -> bool:
     return row.action in ("answer", "decline") and row.step in ("answer", "decline") and row.attempts <= 1
 
 
-def _promised(row: DecisionRow, threshold: float) -> bool:
-    """Whether the promise is about this decision: a first answer whose score reached the threshold."""
+def _promised(row: DecisionRow, threshold: float, policy: Mapping[str, float] | None) -> bool:
+    """Whether the promise is about this decision: a first answer, or that of a policy's step, that reached it."""
+    if policy is not None:
+        return let_through(row, policy)
     reached = row.score is not None and row.score >= threshold
     return first_answer(row) and row.action == "answer" and row.threshold == threshold and reached
+
+
+def let_through(row: DecisionRow, policy: Mapping[str, float]) -> bool:
+    """Whether a decision is an answer that a step of a policy let through, by its thresholds."""
+    limit = policy.get(row.step)
+    if limit is None or row.score is None or row.threshold != limit:
+        return False
+    return row.action == "answer" and row.score >= limit
 
 
 def drift_metrics(drift: Drift) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from selfj.serve.errors import ApiError, dump_json, invalid, parse_json
+from selfj.serve.hangup import Caller
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -29,6 +30,12 @@ class Request:
     receive: Receive
     body_limit: int
     query: str = ""
+    caller: Caller = field(init=False)
+    """Whoever waits; closed by the application."""
+
+    def __post_init__(self) -> None:
+        """Know the caller."""
+        self.caller = Caller(self.receive)
 
     async def body(self) -> bytes:
         """Read the body.
@@ -43,7 +50,7 @@ class Request:
         while True:
             message = await self.receive()
             if message["type"] == "http.disconnect":
-                raise ApiError(499, "hung_up", "The caller hung up.")
+                raise hung_up()
             part = message.get("body", b"")
             parts.append(part)
             size += len(part)
@@ -101,7 +108,17 @@ def check_head(scope: Scope, limit: int) -> None:
     """
     size = sum(len(name) + len(value) + 4 for name, value in scope["headers"])
     if size + len(scope["path"]) + len(scope.get("query_string", b"")) > limit:
-        raise ApiError(431, "headers_too_large", f"Path and headers must be at most {limit:,} bytes together.")
+        raise head_too_large(limit)
+
+
+def head_too_large(limit: int) -> ApiError:
+    """A head beyond the limit: status 431."""
+    return ApiError(431, "headers_too_large", f"Path and headers must be at most {limit:,} bytes together.")
+
+
+def hung_up() -> ApiError:
+    """What the log says of a request whose caller is gone: status 499."""
+    return ApiError(499, "hung_up", "The caller hung up.")
 
 
 def json_reply(value: Any, *, status: int = 200, headers: Iterable[tuple[bytes, bytes]] = ()) -> Reply:

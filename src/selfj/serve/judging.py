@@ -10,6 +10,7 @@ from selfj.backends.base import JudgeInput
 from selfj.judge import Score, Scorer
 from selfj.serve.logs import log_fault
 from selfj.serve.settings import JudgeQueueSettings
+from selfj.serve.tracing import NOTHING, Tracing
 
 QUEUE_FULL, TIMEOUT, FAILED, STOPPED = "judge_queue_full", "judge_timeout", "judge_failed", "judge_stopped"
 
@@ -27,10 +28,11 @@ class _Waiting:
 class JudgeQueue:
     """Scores exchanges of many requests in batches; every fault is a `JudgeFault`."""
 
-    def __init__(self, judge: Scorer, settings: JudgeQueueSettings):
+    def __init__(self, judge: Scorer, settings: JudgeQueueSettings, tracing: Tracing = NOTHING):
         """Make one; it works between `start` and `close`."""
         self.judge = judge
         self._settings = settings
+        self._tracing = tracing
         self._waiting: deque[_Waiting] = deque()
         self._came = asyncio.Event()
         self._pool = ThreadPoolExecutor(settings.workers, thread_name_prefix="judge")
@@ -71,6 +73,19 @@ class JudgeQueue:
         Raises:
             JudgeFault: There is no reading: `judge_queue_full`, `judge_timeout`, `judge_failed`, `judge_stopped`.
         """
+        with self._tracing.part("judge") as span:
+            span.put("gen_ai.evaluation.name", "self_j")
+            span.put("selfj.judge", self.judge.name)
+            try:
+                found = await self._scored(exchange)
+            except JudgeFault as fault:
+                span.fail(str(fault))
+                raise
+            span.put("gen_ai.evaluation.score.value", found.value)
+            span.put("selfj.label_mass", found.label_mass)
+            return found
+
+    async def _scored(self, exchange: JudgeInput) -> Score:
         if len(self._waiting) >= self._settings.queue:
             raise JudgeFault(QUEUE_FULL)
         done: asyncio.Future[Score] = asyncio.get_running_loop().create_future()

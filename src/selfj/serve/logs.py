@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 _LOGGER = logging.getLogger("selfj.serve")
@@ -12,6 +13,11 @@ _LOGGER = logging.getLogger("selfj.serve")
 class JsonLines(logging.Formatter):
     """Writes a record as a JSON object."""
 
+    def __init__(self, always: Mapping[str, Any] | None = None):
+        """Take what stands in every line."""
+        super().__init__()
+        self._always = always or {}
+
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
         told: dict[str, Any] = {
@@ -19,7 +25,7 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "event": record.getMessage(),
         }
-        told |= getattr(record, "told", {})
+        told |= {**self._always, **getattr(record, "told", {})}
         if record.exc_info and record.exc_info[0] is not None:
             # The words of a foreign error can hold a text of the request; its kind and place cannot.
             told["error"] = record.exc_info[0].__name__
@@ -31,10 +37,15 @@ class JsonLines(logging.Formatter):
         return json.dumps(told)
 
 
-def configure(level: int = logging.INFO) -> None:
-    """Send the logs of the gateway and of its server to standard error."""
+def configure(level: int = logging.INFO, **always: Any) -> None:
+    """Send the logs of the gateway and of its server to standard error.
+
+    Args:
+        level: Of the gateway's own.
+        always: What stands in every line, such as the number of a worker.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(JsonLines(always))
     for name in ("selfj.serve", "uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers = [handler]

@@ -116,8 +116,9 @@ SCHEMAS: dict[str, Schema] = {
             "questions": {
                 "type": "object",
                 "minProperties": 1,
+                "propertyNames": {"minLength": 1},
                 "additionalProperties": _object(
-                    {"type": {"enum": ["score"]}, "criteria": _ten(_TEXT)}, ["type", "criteria"]
+                    {"type": {"enum": ["score"]}, "criteria": _ten(_TEXT) | {"uniqueItems": True}}, ["type", "criteria"]
                 ),
             },
             "instructions": _ANY,

@@ -22,7 +22,7 @@ function draw(parent, tag, attributes, text) {
   return made;
 }
 const percent = (x, digits = 0) => (x === null || x === undefined || Number.isNaN(x) ? "–" : `${(100 * x).toFixed(digits)} %`);
-const fine = (x) => percent(x, x !== null && x < 0.1 ? 1 : 0);
+const fine = (x) => percent(x, x !== null && x > 0 && x < 0.0995 ? 1 : 0);
 const number = (x, digits = 2) => (x === null || x === undefined ? "–" : x.toFixed(digits));
 const count = (x) => x.toLocaleString("en");
 const raised = (x) => [...String(x)].map((c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[c])).join("");
@@ -31,9 +31,11 @@ const clock = (at) => new Date(at * 1000).toLocaleTimeString([], { hour12: false
 
 async function ask(path, options = {}) {
   const headers = { ...(options.headers || {}) };
-  if (state.key) headers.Authorization = `Bearer ${state.key}`;
+  const key = state.key;
+  if (key) headers.Authorization = `Bearer ${key}`;
   const reply = await fetch(path, { ...options, headers, cache: "no-store" });
-  if (reply.status === 401) $("keys").hidden = false;
+  // A late refusal of the key before says nothing about this one.
+  if (reply.status === 401 && key === state.key) { $("keys").hidden = false; if (key) $("key-note").textContent = "That key was not taken."; }
   return reply;
 }
 async function read(path) {
@@ -44,14 +46,17 @@ async function read(path) {
 
 /* Polling: each part at its own pace; twice as slow after each failure, and not at all while nobody looks. */
 function poll(seconds, work) {
-  let wait = seconds, timer = 0, busy = false;
-  async function turn() {
+  let wait = seconds, timer = 0, busy = false, asked = false;
+  async function turn(now) {
+    if (now === true) wait = seconds;
+    if (busy) { asked = asked || now === true; return; }
     clearTimeout(timer);
-    if (busy || document.hidden) return;
+    if (document.hidden) return;
     busy = true;
     try { await work(); wait = seconds; live(true); } catch (error) { wait = Math.min(60, wait * 2); live(false, error); }
     busy = false;
-    timer = setTimeout(turn, 1000 * wait * (0.9 + 0.2 * Math.random()));
+    // Whoever asked meanwhile wants what is true now.
+    if (asked) { asked = false; turn(true); } else timer = setTimeout(turn, 1000 * wait * (0.9 + 0.2 * Math.random()));
   }
   document.addEventListener("visibilitychange", turn);
   turn();
@@ -89,7 +94,7 @@ function show() {
   if (!$("model").value && models[0]) $("model").value = models[0];
 }
 function word(row) {
-  const words = { answer: "answered", decline: "declined", pass: "passed", error: "error" };
+  const words = { answer: "answered", decline: "declined", pass: "passed", error: "error", abandoned: "abandoned" };
   return el("span", { class: `word ${row.action}` }, words[row.action] || row.action, row.observed ? el("small", {}, "observed") : null);
 }
 function dial(row) {
@@ -108,7 +113,7 @@ function line(row, fresh) {
   const made = el("tr", { tabindex: "-1", "data-id": row.id, class: fresh ? "fresh" : "", onclick: () => open(row.id) },
     el("td", { title: new Date(row.at * 1000).toISOString() }, clock(row.at)), el("td", { class: "left" }, word(row)), el("td", {}, number(row.score)),
     el("td", { class: "meter-cell left" }, dial(row)), el("td", { class: "left model", title: row.model }, row.model), el("td", { class: "left step" }, row.step),
-    el("td", {}, number(row.total_ms, 0)), el("td", { class: "verdict" }, verdictWord(row.feedback)));
+    el("td", { class: "time" }, `${number(row.total_ms, 0)} ms`), el("td", { class: "verdict" }, verdictWord(row.feedback)));
   made.row = row;
   return made;
 }
@@ -125,6 +130,7 @@ function filter() {
   const first = visible()[0];
   if (!holder && first) first.tabIndex = 0;
   $("empty").hidden = shown > 0;
+  $("rows").parentElement.hidden = !shown;
   if (state.rows.length && !shown) $("empty").textContent = "None of the decisions here are of this kind.";
 }
 const visible = () => [...$("rows").children].filter((tr) => !tr.hidden);
@@ -163,7 +169,9 @@ function numbers() {
 /* Charts */
 function frame(svg, left, right, top, bottom, xs, ys, xText, yText) {
   svg.replaceChildren();
-  const [, , width, height] = svg.getAttribute("viewBox").split(" ").map(Number);
+  // As wide as it is shown, so that letters keep their size on a telephone.
+  const height = Number(svg.getAttribute("viewBox").split(" ")[3]), width = Math.max(240, Math.min(640, svg.clientWidth || 480));
+  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   const x = (v) => left + ((v - xs.low) / (xs.high - xs.low || 1)) * (width - left - right);
   const y = (v) => height - bottom - ((v - ys.low) / (ys.high - ys.low || 1)) * (height - top - bottom);
   for (const v of ys.ticks) { draw(svg, "line", { class: "grid", x1: left, x2: width - right, y1: y(v), y2: y(v) }); draw(svg, "text", { x: left - 7, y: y(v) + 4, "text-anchor": "end" }, ys.write(v)); }
@@ -181,13 +189,16 @@ function ticks(low, high, about) {
   return found;
 }
 const path = (xs, ys, at) => xs.map((v, i) => `${i ? "L" : "M"}${at.x(v).toFixed(1)} ${at.y(Math.min(ys[i], at.most)).toFixed(1)}`).join("");
-/* The strictest-to-laxest curve at a threshold: the last point whose threshold is not below it. */
-function at(curve, value) {
-  let found = -1;
-  for (let i = 0; i < curve.threshold.length && curve.threshold[i] >= value - 1e-9; i += 1) found = i;
-  return found < 0 ? { coverage: 0, risk: null, bound: null } : { coverage: curve.coverage[found], risk: curve.risk[found], bound: curve.bound[found] };
+/* What a threshold does with some exchanges: exact, at each hundredth and at the one in use. */
+function at(known, value) {
+  const table = known.table, last = table.answered.length - 1;
+  const place = state.moved ? Math.max(0, Math.round(100 * value) - table.first) : last;
+  const there = !state.moved || place < last, answered = there ? table.answered[place] : 0;
+  return {
+    coverage: known.n ? answered / known.n : null, answered,
+    risk: answered ? table.failures[place] / answered : null, bound: answered && table.bound ? table.bound[place] : null,
+  };
 }
-const liveShare = (value) => { const live = state.curve.live; return live.n ? live.answered[Math.min(live.steps.length - 1, Math.ceil(value / 0.05 - 1e-9))] : null; };
 
 function threshold() {
   const curve = state.curve;
@@ -196,13 +207,14 @@ function threshold() {
   const value = state.moved ? Number($("slider").value) : curve.threshold === null ? 9 : curve.threshold;
   $("slider-value").textContent = value.toFixed(2);
   $("slider-back").hidden = !state.moved || curve.threshold === null;
-  const here = at(curve.calibration, value), said = at(curve.feedback, value);
-  const now = curve.threshold === null ? 0 : liveShare(curve.threshold), then = liveShare(value);
-  const change = then === null || now === null ? "no score in 24 hours" : Math.abs(then - now) < 0.0005 ? `of ${count(curve.live.n)} scored decisions in 24 hours` : `of ${count(curve.live.n)} in 24 hours; ${percent(now)} with the one in use`;
-  const bound = here.bound === null ? "no calibration row this high" : `on calibration; at most ${fine(here.bound)} for this threshold alone`;
-  const last = curve.feedback.n ? `by ${count(curve.feedback.n)} decisions with a verdict${curve.feedback.declined ? "" : ", answered ones only"}` : "no verdict yet";
-  const block = (big, small) => { const made = el("div"); made.append(el("b", {}, big), el("span", {}, small)); return made; };
-  $("would").replaceChildren(block(`${percent(then)} answered`, change), block(`${curve.calibration.n ? fine(here.risk) : "–"} bad`, curve.calibration.n ? bound : "calibration rows are not in the run's folder"), block(`${curve.feedback.n ? fine(said.risk) : "–"} bad`, last));
+  const here = at(curve.calibration, value), said = at(curve.feedback, value), then = at(curve.live, value);
+  const answered = curve.live.table.answered, now = answered[answered.length - 1];
+  const change = !curve.live.n ? "no score in 24 hours" : then.answered === now ? `of ${count(curve.live.n)} scored decisions in 24 hours` : `of ${count(curve.live.n)} in 24 hours; ${fine(now / curve.live.n)} with the one in use`;
+  const bound = here.risk === null ? "no calibration exchange scores this high" : `on calibration, ${fine(here.coverage)} answered; at most ${fine(here.bound)} for this threshold alone`;
+  const last = !curve.feedback.n ? "no verdict yet" : said.risk === null ? "no decision with a verdict scores this high" : `of ${count(said.answered)} with a verdict${curve.feedback.declined ? "" : ", all of them answered"}`;
+  const block = (big, small) => el("div", {}, el("b", {}, big), el("span", {}, small));
+  $("would").replaceChildren(block(`${fine(then.coverage)} answered`, change), block(`${fine(here.risk)} bad`, curve.calibration.n ? bound : "calibration rows are not in the run's folder"), block(`${fine(said.risk)} bad`, last));
+  $("slider").setAttribute("aria-valuetext", `${value.toFixed(2)}: ${fine(then.coverage)} answered, ${fine(here.risk)} bad on calibration`);
   drawCurve(value, here);
   drawHistogram(value);
 }
@@ -234,7 +246,8 @@ function drawHistogram(value) {
   draw(svg, "line", { class: "mark", x1: f.x(value), x2: f.x(value), y1: f.top, y2: f.bottom });
   draw(svg, "text", { class: "judge-text", x: f.right - 82, y: 12, "text-anchor": "end" }, "24 hours");
   if (h.calibration_n) draw(svg, "text", { class: "other-text", x: f.right, y: 12, "text-anchor": "end" }, "calibration");
-  $("histogram-note").textContent = `${count(h.live_n)} scores of the last 24 hours, mean ${number(h.live_mean)}; ${count(h.calibration_n)} of calibration, mean ${number(h.calibration_mean)}. What reaches the threshold is drawn stronger.`;
+  const live = h.live_n ? `${count(h.live_n)} scores of the last 24 hours, mean ${number(h.live_mean)}` : "No score in the last 24 hours";
+  $("histogram-note").textContent = `${live}; ${count(h.calibration_n)} of calibration, mean ${number(h.calibration_mean)}. What reaches the threshold is drawn stronger.`;
 }
 function drawBet(svg, note, bet, what) {
   const points = [[0, 0], ...bet.points, [bet.n, bet.log_wealth]], tens = (v) => v / Math.LN10;
@@ -246,7 +259,7 @@ function drawBet(svg, note, bet, what) {
   draw(svg, "text", { class: "limit-text", x: f.left + 4, y: f.y(alarm) - 5 }, `alarm at ${Math.round(Math.exp(bet.alarm_log))}`);
   draw(svg, "path", { class: "line", d: path(points.map((p) => p[0]), values, f) });
   if (bet.alarm_at) draw(svg, "line", { class: "mark", x1: f.x(bet.alarm_at), x2: f.x(bet.alarm_at), y1: f.top, y2: f.bottom });
-  note.textContent = bet.alarm_at ? `Reached the alarm at number ${count(bet.alarm_at)}. It is not taken back.` : `Wealth now ${Math.exp(bet.log_wealth).toPrecision(2)}; the alarm is raised at ${Math.round(1 / bet.alpha)}. A false alarm ever has a chance of at most ${percent(bet.alpha)}, however often one looks.`;
+  note.textContent = !bet.n ? `Nothing yet to bet on. The alarm is raised at a wealth of ${Math.round(1 / bet.alpha)}.` : bet.alarm_at ? `Reached the alarm at number ${count(bet.alarm_at)}. It is not taken back.` : `Wealth now ${Math.exp(bet.log_wealth).toPrecision(2)}; the alarm is raised at ${Math.round(1 / bet.alpha)}. A false alarm ever has a chance of at most ${percent(bet.alpha)}, however often one looks.`;
 }
 function showDrift() {
   const drift = state.drift;
@@ -305,7 +318,7 @@ function verdicts(row) {
   return [el("h3", {}, "Verdicts"), el("ul", { class: "summary flat" }, ...row.feedback.map((v) => el("li", {}, verdictWord(v.quality !== null ? v.quality : v.good ? 9 : 0), ` ${v.who || "unnamed"}, ${new Date(v.at * 1000).toLocaleString()}${v.comment ? `: ${v.comment}` : ""}`)))];
 }
 function facts(row) {
-  const words = [["Reason", row.reason], ["Threshold", number(row.threshold)], ["Label mass", number(row.label_mass, 3)], ["Step", `${row.step}${row.attempts > 1 ? `, ${row.attempts} answers asked for` : ""}`], ["Model", row.model], ["Time", `${number(row.total_ms, 1)} ms: upstream ${number(row.upstream_ms, 1)}, judge ${number(row.judge_ms, 1)}`], ["When", new Date(row.at * 1000).toISOString()], ["Language", row.language || "–"], ["Route", row.route], ["Decision", row.id], ["Request", row.request_id], ["Judge", row.judge], ["Chain", `${count(row.position)}th, ${row.fault ? `not as written: ${row.fault}` : "as it was written"}`], ["Hash", row.hash]];
+  const words = [["Reason", row.reason], ["Threshold", number(row.threshold)], ["Label mass", number(row.label_mass, 3)], ["Step", `${row.step}${row.attempts > 1 ? `, ${row.attempts} answers asked for` : ""}`], ["Model", row.model], ["Time", `${number(row.total_ms, 1)} ms (upstream ${number(row.upstream_ms, 1)} ms, judge ${number(row.judge_ms, 1)} ms)`], ["When", new Date(row.at * 1000).toISOString()], ["Language", row.language || "–"], ["Route", row.route], ["Decision", row.id], ["Request", row.request_id], ["Judge", row.judge_digest ? `${row.judge}, digest ${row.judge_digest}` : row.judge], ["Chain", `${count(row.position)}th, ${row.fault ? `not as written: ${row.fault}` : "as it was written"}`], ["Hash", row.hash]];
   return el("dl", { class: "words" }, ...words.flatMap(([name, value]) => [el("dt", {}, name), el("dd", { class: name === "Chain" && row.fault ? "bad" : "" }, value)]));
 }
 
@@ -315,13 +328,13 @@ async function tryIt(event) {
   const question = $("question").value.trim();
   if (!question || $("ask").disabled) return;
   $("ask").disabled = true; $("asked").textContent = "asking"; $("reply").hidden = true;
+  await models();
   const began = performance.now();
   try {
     const reply = await ask("/v1/chat/completions", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ model: $("model").value, messages: [{ role: "user", content: question }] }) });
     const found = await reply.json().catch(() => null);
-    const told = [...reply.headers].filter(([name]) => name.startsWith("x-selfj-")).map(([name, value]) => [name.slice(8).replaceAll("-", " "), value]);
     const text = found && found.choices ? found.choices[0].message.content : found && found.error ? found.error.message : `The gateway replied with ${reply.status}.`;
-    $("reply").replaceChildren(el("div", { class: "said" }, text), el("dl", { class: "words" }, ...told.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])));
+    $("reply").replaceChildren(...decided(reply.headers, found && found.selfj), el("div", { class: "said" }, text));
     $("reply").hidden = false;
     $("asked").textContent = `${Math.round(performance.now() - began)} ms`;
     again();
@@ -329,15 +342,38 @@ async function tryIt(event) {
   $("ask").disabled = false;
 }
 
+/* The gateway's own words on a reply; none where it did not come so far. */
+function decided(headers, inBody) {
+  const told = (name) => headers.get(`x-selfj-${name}`), figure = (name) => (told(name) === null || told(name) === "" ? null : Number(told(name)));
+  if (told("decision") === null) return [];
+  const id = headers.get("x-request-id");
+  const opener = id ? el("button", { type: "button", class: "quiet", onclick: () => open(id) }, "Open this decision") : null;
+  const head = el("p", { class: "verdict-line" }, word({ action: told("decision"), observed: false }), ` · ${number(figure("score"))} of 9, threshold ${number(figure("threshold"))} `, opener);
+  const reason = (inBody && inBody.reason) || told("reason");
+  const step = `${reason}${told("step") && told("step") !== told("decision") ? `, step ${told("step")}` : ""}${figure("attempts") > 1 ? `, ${told("attempts")} answers asked for` : ""}`;
+  return [head, el("p", { class: "hint" }, `Reason: ${step}. Label mass ${number(figure("label-mass"), 3)}. ${told("judge") ? `Judge ${told("judge")}.` : ""}`)];
+}
+
+/* A new gateway has no decision to learn a model's name from; its upstream may tell one. */
+async function models() {
+  if ($("model").value) return;
+  const found = await read("/v1/models").catch(() => null);
+  const names = found && Array.isArray(found.data) ? found.data.map((model) => String(model.id)).slice(0, 20) : [];
+  if (!$("models").children.length) $("models").replaceChildren(...names.map((name) => el("option", { value: name })));
+  if (!$("model").value && names[0]) $("model").value = names[0];
+}
+
 /* Hands */
+addEventListener("resize", () => { threshold(); if (state.drift) showDrift(); });
 $("slider").addEventListener("input", () => { state.moved = true; threshold(); });
 $("slider-back").addEventListener("click", () => { state.moved = false; threshold(); $("slider").focus(); });
 $("filter").addEventListener("change", filter);
 $("find").addEventListener("submit", (event) => { event.preventDefault(); if ($("wanted").value.trim()) open($("wanted").value.trim()); });
 $("try").addEventListener("submit", tryIt);
+$("try").addEventListener("focusin", models, { once: true });
 $("question").addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) tryIt(event); });
-$("keys").addEventListener("submit", (event) => { event.preventDefault(); state.key = $("key").value; $("keys").hidden = true; again(); });
-$("one").addEventListener("close", () => { history.replaceState(null, "", location.pathname); const row = $("rows").querySelector(`[data-id="${CSS.escape(shownId || "")}"]`); if (row) row.focus(); });
+$("keys").addEventListener("submit", (event) => { event.preventDefault(); state.key = $("key").value; $("key").value = ""; $("keys").hidden = true; $("key-note").textContent = ""; again(); });
+$("one").addEventListener("close", () => { history.replaceState(null, "", location.pathname); const row = $("rows").querySelector(`[data-id="${CSS.escape(shownId || "")}"]`); if (row && document.activeElement === document.body) row.focus(); });
 $("one").addEventListener("click", (event) => { if (event.target === $("one")) $("one").close(); });
 function pause() {
   state.paused = !state.paused;
@@ -359,4 +395,4 @@ document.addEventListener("keydown", (event) => {
 });
 const turns = [poll(2, decisions), poll(6, slow)];
 if (location.hash.length > 1 && location.hash !== "#live") open(decodeURIComponent(location.hash.slice(1)));
-function again() { for (const turn of turns) turn(); }
+function again() { for (const turn of turns) turn(true); }

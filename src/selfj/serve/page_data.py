@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from selfj.metrics import Array, risk_coverage
+from selfj.metrics import Array, Flags, risk_coverage
 from selfj.serve.chain import fault
 from selfj.serve.drift import Drift, Path
 from selfj.serve.export import as_json
@@ -21,8 +21,8 @@ from selfj.serve.store import Store
 DAY_S = 86_400.0
 _POINTS = 250
 """Points of a curve."""
-_STEPS = 180
-"""Steps of the threshold over [0, 9]."""
+_STEPS = np.arange(901) / 100
+"""Thresholds over [0, 9] that the page can be asked about."""
 _BINS = 36
 """Bins of the distributions over [0, 9]."""
 _VERDICTS = 5000
@@ -75,53 +75,99 @@ def one(store: Store, key: str) -> dict[str, Any] | None:
 def curve(store: Store, run: ServedRun, now: float) -> dict[str, Any]:
     """Risk against coverage by calibration and by feedback, and what each threshold would answer of a day."""
     threshold = run.threshold
+    value = None if threshold is None else threshold.value
+    confidence = threshold.confidence if threshold else 0.95
     scores = np.array(store.scores(now - DAY_S), dtype=np.float64)
-    steps = np.linspace(0, 9, _STEPS + 1)
-    reached = 1 - np.searchsorted(np.sort(scores), steps, side="left") / max(1, len(scores))
+    live = _table(scores, np.zeros(len(scores), dtype=bool), value)
     return {
         "name": run.name,
-        "threshold": None if threshold is None else threshold.value,
+        "threshold": value,
         "infeasible": run.infeasible,
         "max_risk": run.max_risk,
         "confidence": None if threshold is None else threshold.confidence,
         "min_quality": run.min_quality,
-        "calibration": _curve(run.scores, run.labels < run.min_quality, threshold.confidence if threshold else 0.95),
-        "feedback": _feedback_curve(store, run),
-        "live": {"n": len(scores), "steps": steps.round(3).tolist(), "answered": reached.round(5).tolist()},
+        "calibration": _known(run.scores, run.labels < run.min_quality, value, confidence),
+        "feedback": _feedback_curve(store, run, value),
+        "live": {"n": len(scores), "table": live},
     }
 
 
-def _feedback_curve(store: Store, run: ServedRun) -> dict[str, Any]:
+def _feedback_curve(store: Store, run: ServedRun, value: float | None) -> dict[str, Any]:
     last = store.last_feedback(_VERDICTS)
     verdicts: dict[str, list[Any]] = {}
     for verdict in last:
         verdicts.setdefault(verdict.decision_id, []).append(verdict)
     rows = store.some(list(verdicts))
     known = [(rows[key].row, label(of)) for key, of in verdicts.items() if key in rows]
-    used = [(row.score, value, row.action) for row, value in known if row.score is not None]
-    found = _curve(np.array([row[0] for row in used]), np.array([row[1] < run.min_quality for row in used]), 0.95)
+    used = [(row.score, quality, row.action) for row, quality in known if row.score is not None]
+    scores, labels = np.array([row[0] for row in used]), np.array([row[1] for row in used])
+    found = _known(scores, labels < run.min_quality, value, 0.95)
     return {**found, "declined": sum(action == "decline" for _, _, action in used)}
 
 
-def _curve(scores: Array, failure: Any, confidence: float) -> dict[str, Any]:
-    """Risk, its bound for that threshold alone, and coverage at thresholds from the strictest down."""
+def _known(scores: Array, failure: Flags, value: float | None, confidence: float) -> dict[str, Any]:
+    """What is known of scores whose labels are known: the curve, and its figures at each threshold."""
     if not len(scores):
-        return {"n": 0, "threshold": [], "coverage": [], "risk": [], "bound": []}
+        return {
+            "n": 0,
+            "threshold": [],
+            "coverage": [],
+            "risk": [],
+            "bound": [],
+            "table": _table(scores, failure, value),
+        }
     found = risk_coverage(scores, failure)
     keep = np.flatnonzero(np.isfinite(found.threshold))
     if len(keep) > _POINTS:
         keep = keep[np.unique(np.linspace(0, len(keep) - 1, _POINTS).round().astype(int))]
     answered = np.rint(found.coverage[keep] * len(scores))
-    failures = np.rint(found.risk[keep] * answered)
-    all_failed = failures >= answered
-    bound = stats.beta.ppf(confidence, failures + 1, np.where(all_failed, 1, answered - failures))
+    table = _table(scores, failure, value)
+    bounds = _bounds(np.array(table["failures"]), np.array(table["answered"]), confidence)
     return {
         "n": len(scores),
         "threshold": found.threshold[keep].round(6).tolist(),
         "coverage": found.coverage[keep].round(5).tolist(),
         "risk": found.risk[keep].round(5).tolist(),
-        "bound": np.where(all_failed, 1.0, bound).round(5).tolist(),
+        "bound": _bounds(np.rint(found.risk[keep] * answered), answered, confidence),
+        "table": {**table, "bound": bounds},
     }
+
+
+def _table(scores: Array, failure: Flags, value: float | None) -> dict[str, Any]:
+    """How many exchanges each threshold answers and how many of those fail, by the rule of `selfj.risk.answers`.
+
+    Args:
+        scores: Shape (n,), NaN where there is none.
+        failure: Shape (n,).
+        value: The threshold in use; None where there is none.
+
+    Returns:
+        `first`, the step of `_STEPS` from which on figures are given, all before it being equal to it; `answered` and
+        `failures`, one figure for each step, up to the last that answers anything, and last of all for `value`.
+    """
+    answered, failures = (_reaching(scores[of], _STEPS) for of in (np.ones(len(scores), dtype=bool), failure))
+    some = np.flatnonzero(answered)
+    first = int(np.flatnonzero(answered == answered[0])[-1]) if len(some) else 0
+    steps = np.arange(first, some[-1] + 1) if len(some) else np.arange(0)
+    used = [np.inf if value is None else value]
+    return {
+        "first": first,
+        "answered": [*answered[steps].tolist(), *_reaching(scores, used).tolist()],
+        "failures": [*failures[steps].tolist(), *_reaching(scores[failure], used).tolist()],
+    }
+
+
+def _reaching(scores: Array, steps: Array | Sequence[float]) -> Any:
+    known = np.sort(scores[~np.isnan(scores)])
+    return len(known) - np.searchsorted(known, steps, side="left")
+
+
+def _bounds(failures: Array, answered: Array, confidence: float) -> list[float]:
+    """`selfj.risk.upper_bound` of many; 1 where all failed or none was answered."""
+    all_failed = failures >= answered
+    bound = stats.beta.ppf(confidence, failures + 1, np.where(all_failed, 1, answered - failures))
+    rounded: list[float] = np.where(all_failed, 1.0, bound).round(5).tolist()
+    return rounded
 
 
 def histogram(store: Store, run: ServedRun, now: float) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from selfj.serve.judging import JudgeFault, JudgeQueue
 from selfj.serve.replies import Answer, Outcome, Trace, read_answer, word
 from selfj.serve.requests import Asked
 from selfj.serve.settings import ServeSettings
-from selfj.serve.thresholds import Thresholds, stricter
+from selfj.serve.thresholds import Held, Thresholds
 from selfj.serve.upstream import Body, Upstream
 
 
@@ -44,12 +44,12 @@ class Policy:
         self.thresholds = thresholds
         self._escalation = escalation
 
-    async def outcome(self, asked: Asked, threshold: Threshold | None, request_id: str, trace: Trace) -> Outcome:
+    async def outcome(self, asked: Asked, held: Held, request_id: str, trace: Trace) -> Outcome:
         """Decide what a caller gets.
 
         Args:
             asked: The request.
-            threshold: Of the first answer.
+            held: The thresholds of its steps.
             request_id: For the upstream's logs.
             trace: What it takes is added here.
 
@@ -66,17 +66,17 @@ class Policy:
         if stopped is not None:
             return stopped
         reply, answer = await self._ask(self.upstream, asked, asked.body, request_id, trace)
-        drawn = await self._judged(asked, reply, answer, threshold, trace)
+        drawn = await self._judged(asked, reply, answer, held.answer, trace)
         if answer.unjudgeable or observe:
             return self.ending(drawn)
         if drawn.decision.action == "answer":
             return _as("answer", "answer", drawn)
         if drawn.decision.score is None:
-            return await self._failed(asked, drawn, threshold, request_id, trace)
-        best = await self._resampled(asked, drawn, threshold, request_id, trace)
+            return await self._failed(asked, drawn, held, request_id, trace)
+        best = await self._resampled(asked, drawn, held, request_id, trace)
         if best.decision.action == "answer":
             return _as("answer", "resample", best)
-        other = await self._escalated(asked, threshold, request_id, trace)
+        other = await self._escalated(asked, held, request_id, trace)
         if other is not None and other.decision.action == "answer":
             return _as("answer", "escalate", other)
         return _as("decline", "decline", best)
@@ -124,7 +124,13 @@ class Policy:
         trace.attempts += 1
         began = time.perf_counter()
         try:
-            return await upstream.post(asked.route, content, request_id, lambda reply: read_answer(asked.route, reply))
+            return await upstream.post(
+                asked.route,
+                content,
+                request_id,
+                lambda reply: read_answer(asked.route, reply),
+                model=str(body["model"]),
+            )
         finally:
             trace.upstream_s += time.perf_counter() - began
 
@@ -137,23 +143,19 @@ class Policy:
         decision, code = await self.decision(asked.instruction, answer.text, threshold, trace)
         return Drawn(reply, answer, decision, code)
 
-    async def _failed(
-        self, asked: Asked, drawn: Drawn, threshold: Threshold | None, request_id: str, trace: Trace
-    ) -> Outcome:
+    async def _failed(self, asked: Asked, drawn: Drawn, held: Held, request_id: str, trace: Trace) -> Outcome:
         if self.settings.on_failure == "escalate":
-            other = await self._escalated(asked, threshold, request_id, trace)
+            other = await self._escalated(asked, held, request_id, trace)
             if other is not None and other.decision.action == "answer":
                 return _as("answer", "escalate", other)
         return self.ending(drawn)
 
-    async def _resampled(
-        self, asked: Asked, first: Drawn, threshold: Threshold | None, request_id: str, trace: Trace
-    ) -> Drawn:
+    async def _resampled(self, asked: Asked, first: Drawn, held: Held, request_id: str, trace: Trace) -> Drawn:
         """The best of several answers, the first among them; the first where resampling is off."""
         settings = self.settings.resample
         if settings is None:
             return first
-        limit = self._limit(asked, self.thresholds.resample, threshold)
+        limit = held.resample
         draws = await asyncio.gather(
             *(self._drawn(asked, place, limit, request_id, trace) for place in range(1, settings.n))
         )
@@ -174,15 +176,12 @@ class Policy:
             body["temperature"] = settings.temperature
         return await self._try(self.upstream, asked, body, threshold, request_id, trace)
 
-    async def _escalated(
-        self, asked: Asked, threshold: Threshold | None, request_id: str, trace: Trace
-    ) -> Drawn | None:
+    async def _escalated(self, asked: Asked, held: Held, request_id: str, trace: Trace) -> Drawn | None:
         settings = self.settings.escalate
         if settings is None or self._escalation is None:
             return None
-        limit = self._limit(asked, self.thresholds.escalate, threshold)
         body = {**asked.body, "model": settings.model}
-        return await self._try(self._escalation, asked, body, limit, request_id, trace)
+        return await self._try(self._escalation, asked, body, held.escalate, request_id, trace)
 
     async def _try(
         self, upstream: Upstream, asked: Asked, body: Body, threshold: Threshold | None, request_id: str, trace: Trace
@@ -193,12 +192,6 @@ class Policy:
         except ApiError:
             return None
         return await self._judged(asked, reply, answer, threshold, trace)
-
-    def _limit(self, asked: Asked, step: Threshold | None, chosen: Threshold | None) -> Threshold | None:
-        """The threshold of a later step; a request that chose for itself never gets a laxer one than it chose."""
-        if asked.threshold is None and asked.max_risk is None:
-            return step
-        return stricter(step, chosen)
 
 
 def as_content(body: Body) -> bytes:

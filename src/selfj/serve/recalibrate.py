@@ -9,17 +9,16 @@ import numpy as np
 
 from selfj import config as configs
 from selfj.errors import ArtefactError, Infeasible
-from selfj.files import locked, write_text
+from selfj.files import locked, read_json, write_text
 from selfj.judge import read_judge
+from selfj.policy_risk import FILE, PolicyThreshold
 from selfj.records import content_id, hash_fraction
-from selfj.risk import Threshold, choose_threshold, load_threshold
-from selfj.serve.drift import first_answer
+from selfj.risk import FEEDBACK, Threshold, choose_threshold, load_threshold, upper_bound
+from selfj.serve.drift import first_answer, let_through
 from selfj.serve.feedback import Feedback, label
 from selfj.serve.records import DecisionRow
 from selfj.serve.store import Store
 
-LABEL = "feedback"
-"""Name of the label in a threshold that was chosen so."""
 PROPOSED = "threshold.feedback.json"
 PREVIOUS = "threshold.previous.json"
 
@@ -52,6 +51,30 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicySeen:
+    """What verdicts say of the answers that a policy of several steps let through."""
+
+    threshold: PolicyThreshold
+    failures: int
+    judged: int
+    """Answers with a verdict, one of each instruction."""
+
+    def lines(self) -> list[str]:
+        """What is known, in words."""
+        promise = self.threshold
+        most = upper_bound(self.failures, self.judged, promise.confidence) if self.judged else 1.0
+        found = f"{self.failures:,} of {self.judged:,} answers that it let through and that have a verdict are failures"
+        seen = f"{found}, at most {most:.1%} with confidence {promise.confidence:.0%}" if self.judged else found
+        return [
+            f"{FILE} decides for {', '.join(promise.values)} together and promises at most {promise.max_risk:.1%}: "
+            f"{seen}",
+            f"This threshold is about first answers alone and leaves {FILE} as it is: verdicts are on the draft that "
+            "was let through, and stricter thresholds would let another one through. For the policy run selfj "
+            "calibrate RUN --policy again.",
+        ]
+
+
+@dataclass(frozen=True, slots=True)
 class Recalibration:
     """The new threshold beside the one before."""
 
@@ -60,6 +83,8 @@ class Recalibration:
     counts: Counts
     path: Path
     """Where the new one was written."""
+    policy: PolicySeen | None = None
+    """Where the gateway has thresholds of a whole policy."""
 
     def lines(self) -> list[str]:
         """What was found, in words."""
@@ -71,7 +96,7 @@ class Recalibration:
             f"confidence {new.confidence:.0%}",
             *explain(self.counts),
         ]
-        return [*found, f"written to {self.path}"]
+        return [*found, *([] if self.policy is None else self.policy.lines()), f"written to {self.path}"]
 
 
 def explain(counts: Counts) -> list[str]:
@@ -146,9 +171,9 @@ def recalibrate(
                 max_risk=max_risk or (settings.max_risk if before is None else before.max_risk),
                 confidence=settings.confidence if before is None else before.confidence,
                 min_quality=settings.min_quality if before is None else before.min_quality,
-                label=LABEL,
+                label=FEEDBACK,
                 judge=judge,
-                data=content_id(LABEL, [(row.id, value) for row, value in zip(rows, labels, strict=True)]),
+                data=content_id(FEEDBACK, [(row.id, value) for row, value in zip(rows, labels, strict=True)]),
             )
         except Infeasible as error:
             raise Infeasible(f"{error} {' '.join(explain(counts))} The threshold there was not changed.") from error
@@ -156,7 +181,29 @@ def recalibrate(
         if apply and before is not None:
             write_text(folder / PREVIOUS, before.to_json())
         write_text(path, threshold.to_json())
-    return Recalibration(threshold, before, counts, path)
+    return Recalibration(threshold, before, counts, path, _policy(folder, store, judge, since, until))
+
+
+def _policy(folder: Path, store: Store, judge: str, since: float | None, until: float | None) -> PolicySeen | None:
+    path = folder / FILE
+    if not path.exists():
+        return None
+    value = read_json(path, "Run selfj calibrate RUN --policy FILE again.")
+    if "infeasible" in value:
+        return None
+    threshold = PolicyThreshold.from_json(value)
+    verdicts: dict[str, list[Feedback]] = {}
+    for verdict in store.feedback_after():
+        verdicts.setdefault(verdict.decision_id, []).append(verdict)
+    seen: dict[str, DecisionRow] = {}
+    for stored in store.after(since=since, until=until, bodies=False):
+        row = stored.row
+        if row.id in verdicts and _is_judge(row, judge) and let_through(row, threshold.values):
+            key = row.instruction_digest or row.id
+            if key not in seen or _before(row, seen[key], verdicts):
+                seen[key] = row
+    failures = sum(label(verdicts[row.id]) < threshold.min_quality for row in seen.values())
+    return PolicySeen(threshold, failures, len(seen))
 
 
 def labelled(
@@ -171,7 +218,7 @@ def labelled(
     for stored in store.after(since=since, until=until, bodies=False):
         row = stored.row
         judged = row.id in verdicts
-        if not _is_judge(row.judge, judge):
+        if not _is_judge(row, judge):
             other += judged
         elif row.score is None:
             unscored += judged
@@ -190,8 +237,11 @@ def labelled(
     return used, [label(verdicts[row.id]) for row in used], counts
 
 
-def _is_judge(text: str, digest: str) -> bool:
-    """Whether a row's judge is the one of a digest: it names the digest, or is a name with its first twelve digits."""
+def _is_judge(row: DecisionRow, digest: str) -> bool:
+    """Whether the judge of a digest scored a row; a row without one has a name with its first twelve digits."""
+    if row.judge_digest is not None:
+        return row.judge_digest == digest
+    text = row.judge
     return text == digest or digest[:12] in text.split()
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from selfj.errors import SelfjError, StoreUnavailable
@@ -26,7 +27,14 @@ class _Waiting:
 class StoreRecorder:
     """A `Recorder` over a store; `record` returns when its row is on disk."""
 
-    def __init__(self, store: Store, *, keep_bodies: bool = False, group: int = GROUP, waiting: int = WAITING) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        keep_bodies: bool = False,
+        group: int = GROUP,
+        waiting: int = WAITING,
+    ) -> None:
         """Take a store, which stays the caller's to close.
 
         Args:
@@ -40,6 +48,8 @@ class StoreRecorder:
         """Rows that this recorder was acknowledged for."""
         self.refused = 0
         """Rows that were not kept."""
+        self.counted: Callable[[int, int], None] = _nothing
+        """Called with the numbers of rows that were kept and refused, from any thread."""
         self._keep_bodies = keep_bodies
         self._group = group
         self._most = waiting
@@ -52,17 +62,6 @@ class StoreRecorder:
     def waiting(self) -> int:
         """Rows that wait for their commit."""
         return len(self._queue)
-
-    def metrics(self) -> str:
-        """Rows kept, refused and waiting for `/metrics`, in the text format of Prometheus."""
-        found = (
-            ("selfj_store_rows_total", "counter", "Decisions that were kept.", self.written),
-            ("selfj_store_refused_total", "counter", "Decisions that could not be kept.", self.refused),
-            ("selfj_store_waiting", "gauge", "Decisions that wait for their commit.", self.waiting),
-        )
-        return "".join(
-            f"# HELP {name} {text}\n# TYPE {name} {kind}\n{name} {value}\n" for name, kind, text, value in found
-        )
 
     async def record(self, row: DecisionRow) -> None:
         """Keep one decision; returns when it is on disk.
@@ -79,7 +78,7 @@ class StoreRecorder:
             if self._closed:
                 raise StoreUnavailable("The store is closed; the decision was not kept.")
             if len(self._queue) >= self._most:
-                self.refused += 1
+                self._count(0, 1)
                 raise StoreUnavailable(
                     f"The store {self.store.name} is {len(self._queue):,} rows behind; the decision was not kept. "
                     "Give it a faster disk or server."
@@ -118,10 +117,14 @@ class StoreRecorder:
                 outcomes = [StoreUnavailable(text)] * len(group)
             self._tell(group, outcomes)
 
+    def _count(self, kept: int, refused: int) -> None:
+        self.written += kept
+        self.refused += refused
+        self.counted(kept, refused)
+
     def _tell(self, group: list[_Waiting], outcomes: list[SelfjError | None]) -> None:
         failed = sum(outcome is not None for outcome in outcomes)
-        self.refused += failed
-        self.written += len(group) - failed
+        self._count(len(group) - failed, failed)
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[None], SelfjError | None]]] = {}
         for entry, outcome in zip(group, outcomes, strict=True):
             by_loop.setdefault(entry.loop, []).append((entry.done, outcome))
@@ -140,3 +143,7 @@ def _settle(ends: list[tuple["asyncio.Future[None]", SelfjError | None]]) -> Non
         else:
             # Each waits with an error of its own: one raised twice would gather both tracebacks.
             done.set_exception(type(outcome)(str(outcome)))
+
+
+def _nothing(kept: int, refused: int) -> None:
+    """Count nothing."""

@@ -15,7 +15,7 @@ class DecisionRow:
     route: str
     model: str
     action: str
-    """`answer`, `decline`, `pass` or `error`."""
+    """`answer`, `decline`, `pass`, `error`, or `abandoned` where the caller hung up before the verdict."""
     step: str
     """`answer`, `resample`, `escalate`, `decline`, `gate`, `failure` or `unjudgeable`."""
     observed: bool
@@ -34,6 +34,8 @@ class DecisionRow:
     instruction_digest: str
     body: str | None
     """Instruction and response as JSON, where the operator keeps them."""
+    judge_digest: str | None = None
+    """Digest of the judge's weights; None where it has none, or the row is older than this field."""
 
 
 class Recorder(Protocol):

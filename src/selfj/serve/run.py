@@ -1,7 +1,7 @@
 """The run behind a gateway: its promise, and what its threshold was chosen on."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from selfj import config as configs
 from selfj.errors import ArtefactError
 from selfj.metrics import Array
+from selfj.policy_risk import PolicyThreshold
 from selfj.risk import Threshold, load_threshold
 from selfj.serve.drift import ALPHA, DriftMonitor
 from selfj.serve.store import Store
@@ -36,6 +37,8 @@ class ServedRun:
     """Judge scores of calibration in [0, 9], shape (n,); NaN where there is none. Empty where they are not known."""
     labels: Array
     """Their quality in [0, 9], shape (n,)."""
+    policy: PolicyThreshold | None = None
+    """Thresholds of all steps, where they decide; `threshold` is then that of the first answer among them."""
 
     @classmethod
     def unknown(cls, name: str = "no run") -> "ServedRun":
@@ -51,7 +54,18 @@ class ServedRun:
             min_quality=self.min_quality,
             calibration=self.scores,
             alpha=alpha,
+            policy=None if self.policy is None else self.policy.values,
         )
+
+
+def with_policy(run: ServedRun, policy: PolicyThreshold | None) -> ServedRun:
+    """The same run where a policy decides; None, where no thresholds of it meet the promise, declines everything."""
+    if policy is None:
+        return replace(run, threshold=None, infeasible="no thresholds of the policy meet the promised risk")
+    first = policy.of("answer")
+    return replace(
+        run, threshold=first, infeasible=None, max_risk=policy.max_risk, min_quality=policy.min_quality, policy=policy
+    )
 
 
 def load_served_run(folder: str | Path) -> ServedRun:

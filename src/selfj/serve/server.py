@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import os
 import signal
 import socket
 import tomllib
@@ -16,15 +15,22 @@ from selfj import config as configs
 from selfj.backends.base import JudgeInput
 from selfj.errors import ConfigError
 from selfj.judge import Judge, load_judge
+from selfj.policy_risk import load_policy
+from selfj.serve import tracing
 from selfj.serve.app import Gateway, create_app
 from selfj.serve.http import ExtraRoute
 from selfj.serve.logs import configure, log
+from selfj.serve.metrics import Metrics
 from selfj.serve.page import Page
+from selfj.serve.protocol import protocol
 from selfj.serve.recorder import StoreRecorder
 from selfj.serve.records import DecisionRow, Recorder
-from selfj.serve.run import load_served_run
+from selfj.serve.run import ServedRun, load_served_run, with_policy
+from selfj.serve.secrets import secret
 from selfj.serve.settings import ServeSettings
+from selfj.serve.shared import Shared
 from selfj.serve.store import Store
+from selfj.serve.thresholds import policy_file, steps_of
 
 _BACKLOG = 1024
 _PROBE = JudgeInput("What is 2 + 2?", "4")
@@ -92,7 +98,10 @@ def serve(
     extra_routes: Sequence[ExtraRoute] = (),
     open_paths: Collection[str] = (),
     more_metrics: Sequence[Callable[[], str]] = (),
+    metrics: Metrics | None = None,
     ready: Callable[[str], None] | None = None,
+    listening: socket.socket | None = None,
+    shared: Shared | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; requests under way are then ended, for at most `drain_s`.
 
@@ -103,23 +112,38 @@ def serve(
         extra_routes: See `create_app`.
         open_paths: See `create_app`.
         more_metrics: See `create_app`.
-        ready: Called with the address once the socket listens.
+        metrics: See `create_app`.
+        ready: Called with the address once requests are answered.
+        listening: A socket that listens already; None makes one.
+        shared: See `create_app`.
 
     Raises:
         ConfigError: The address is taken or cannot be had.
     """
     kept = recorder or NoRecorder()
-    app = create_app(settings, judge, kept, extra_routes, open_paths=open_paths, more_metrics=more_metrics)
+    app = create_app(
+        settings,
+        judge,
+        kept,
+        extra_routes,
+        open_paths=open_paths,
+        more_metrics=more_metrics,
+        metrics=metrics,
+        shared=shared,
+        tracing=tracing.start(settings.otel_endpoint),
+    )
     # A judge that cannot work says so now, and what it loads on its first use is there.
     judge.score([_PROBE])
-    listening = _listen(settings.host, settings.port)
-    configure()
-    host, port = listening.getsockname()[:2]
-    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    server = _Server(_uvicorn(app, settings), app)
-    log("start", address=address, run=settings.run, judge=judge.name, mode=settings.mode)
-    if ready is not None:
-        ready(address)
+    listening = listening or listen(settings.host, settings.port)
+    configure(**({} if shared is None else {"worker": shared.number}))
+    address = address_of(listening)
+
+    def serving() -> None:
+        log("start", address=address, run=settings.run, judge=judge.name, mode=settings.mode)
+        if ready is not None:
+            ready(address)
+
+    server = _Server(uvicorn_config(app, settings), app, serving)
     # What is there now stays: to look through it again and again would only make some replies late.
     gc.collect()
     gc.freeze()
@@ -128,8 +152,22 @@ def serve(
     log("stop")
 
 
-def serve_kept(settings: ServeSettings, judge: Judge, *, ready: Callable[[str], None] | None = None) -> None:
+def serve_kept(
+    settings: ServeSettings,
+    judge: Judge,
+    *,
+    ready: Callable[[str], None] | None = None,
+    listening: socket.socket | None = None,
+    shared: Shared | None = None,
+) -> None:
     """Serve as `serve` does, with every decision kept in the store of the settings, and the page over it.
+
+    Args:
+        settings: All of them.
+        judge: The judge.
+        ready: See `serve`.
+        listening: See `serve`.
+        shared: See `serve`.
 
     Raises:
         ConfigError: The store's address is wrong, or its variable is empty.
@@ -138,33 +176,45 @@ def serve_kept(settings: ServeSettings, judge: Judge, *, ready: Callable[[str], 
     """
     with Store(store_address(settings)) as store:
         recorder = StoreRecorder(store, keep_bodies=settings.keep_bodies)
-        page = Page(store, load_served_run(settings.run))
+        page = Page(store, _served_run(settings, judge))
+        metrics = Metrics(shared)
+        recorder.counted = metrics.watch_store(lambda: recorder.waiting)
         serve(
             settings,
             judge,
             recorder,
             extra_routes=page.routes(),
             open_paths=["/"],
-            more_metrics=[recorder.metrics, page.metrics],
+            more_metrics=[page.metrics],
+            metrics=metrics,
             ready=ready,
+            listening=listening,
+            shared=shared,
         )
+
+
+def _served_run(settings: ServeSettings, judge: Judge) -> ServedRun:
+    """What the page and the alarm are told of: the policy where one decides, else the run's threshold."""
+    run, path = load_served_run(settings.run), policy_file(settings)
+    if path is None:
+        return run
+    found, _ = load_policy(path, steps=steps_of(settings), judge=judge.digest)
+    return with_policy(run, found)
 
 
 def store_address(settings: ServeSettings) -> str:
     """Where decisions are kept.
 
     Raises:
-        ConfigError: The environment variable that should hold it is empty.
+        ConfigError: The environment variable that should hold it, or name its file, is not set.
     """
     if settings.store_env is not None:
-        found = os.environ.get(settings.store_env, "")
-        if not found:
-            raise ConfigError(f"store_env names the environment variable {settings.store_env}, which is empty.")
-        return found
+        return secret(settings.store_env, "store_env")
     return settings.store or str(Path(settings.run) / "audit.sqlite")
 
 
-def _uvicorn(app: Gateway, settings: ServeSettings) -> uvicorn.Config:
+def uvicorn_config(app: Gateway, settings: ServeSettings) -> uvicorn.Config:
+    """How uvicorn is to run the gateway."""
     return uvicorn.Config(
         app,
         log_config=None,
@@ -173,6 +223,7 @@ def _uvicorn(app: Gateway, settings: ServeSettings) -> uvicorn.Config:
         date_header=False,
         lifespan="on",
         ws="none",
+        http=protocol(settings.limits.header_bytes),
         timeout_graceful_shutdown=max(1, round(settings.drain_s)),
         backlog=_BACKLOG,
         h11_max_incomplete_event_size=settings.limits.header_bytes,
@@ -182,9 +233,15 @@ def _uvicorn(app: Gateway, settings: ServeSettings) -> uvicorn.Config:
 class _Server(uvicorn.Server):
     """Ends with exit code 0 when told to, after what is under way."""
 
-    def __init__(self, config: uvicorn.Config, app: Gateway):
+    def __init__(self, config: uvicorn.Config, app: Gateway, serving: Callable[[], None]):
         super().__init__(config)
         self._gateway = app
+        self._serving = serving
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._serving()
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         loop = asyncio.get_running_loop()
@@ -202,7 +259,18 @@ class _Server(uvicorn.Server):
         self.handle_exit(number, None)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def address_of(listening: socket.socket) -> str:
+    """Where a socket listens, as a caller writes it."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Make a socket that listens.
+
+    Raises:
+        ConfigError: The address is taken or cannot be had.
+    """
     listening = None
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

@@ -18,7 +18,8 @@ class Upstream(Settings):
     base_url: str
     """Address of the interface, mostly ending in `/v1`. A key is never part of it."""
     api_key_env: str | None = None
-    """Name of the environment variable that holds the key; None sends no key."""
+    """Name of the environment variable that holds the key, or with `_FILE` behind it names the file that does; None
+    sends no key."""
     connect_timeout_s: float = Field(5.0, gt=0)
     timeout_s: float = Field(120.0, gt=0)
     """Longest time for one reply with all its tries, from the first byte sent to the last received."""
@@ -57,9 +58,9 @@ class Resample(Settings):
 
     n: int = Field(3, ge=2, le=16)
     """Answers to choose from, the first among them."""
-    threshold: float | str
+    threshold: float | str | None = None
     """Lowest score of the best of `n` that is answered: a `threshold.json` calibrated on such answers, or the
-    operator's own number in [0, 9], which carries no promise."""
+    operator's own number in [0, 9], which carries no promise. None needs thresholds of all steps, see `policy`."""
     temperature: float | None = Field(None, ge=0)
     """Of the further answers; None keeps the request's. At 0 they would all be the first again."""
 
@@ -70,7 +71,7 @@ class Escalate(Settings):
     upstream: Upstream
     model: str
     threshold: float | str | None = None
-    """As in `resample`; None takes the run's threshold, whose promise was not calibrated on this model's answers."""
+    """As in `resample`; None takes that of `policy`, else the run's, whose promise is not about this model."""
 
 
 class Decline(Settings):
@@ -152,6 +153,8 @@ class ServeSettings(Settings):
     upstream: Upstream
     host: str = "127.0.0.1"
     port: int = Field(8400, ge=0, le=65535)
+    workers: int = Field(1, ge=1, le=256)
+    """Processes that serve one address, each with a judge and a queue of its own; they share the store."""
     allow_open: bool = False
     """Listen beyond this machine without keys."""
     keys: str | None = None
@@ -166,6 +169,9 @@ class ServeSettings(Settings):
     """Where the judge gives no score."""
     threshold: float | str | None = None
     """Instead of the run's own: another `threshold.json` of the same judge, or the operator's own number."""
+    policy: str | None = None
+    """Thresholds of all steps with one promise, as `selfj calibrate RUN --policy` writes them. Unless a step has a
+    threshold of its own, `threshold.policy.json` in the run's folder is taken where it is there."""
     resample: Resample | None = None
     escalate: Escalate | None = None
     gate: Gate | None = None
@@ -179,9 +185,13 @@ class ServeSettings(Settings):
     """Where decisions are kept: a SQLite file, or `postgresql://HOST/DATABASE`; by default `audit.sqlite` in the run's
     folder. `none` keeps none, and there is no page then."""
     store_env: str | None = None
-    """Environment variable that holds the store's address instead, for one with a password."""
+    """Environment variable that holds the store's address instead, for one with a password; or with `_FILE` behind it
+    the file that does."""
     keep_bodies: bool = False
     """Record instruction and response, not only the digest of the instruction."""
+    otel_endpoint: str | None = None
+    """Where traces go: a collector of OpenTelemetry over HTTP, such as `http://127.0.0.1:4318`. None takes what the
+    environment variable `OTEL_EXPORTER_OTLP_ENDPOINT` says, and makes no traces where it is not set."""
     drain_s: float = Field(30.0, gt=0)
     """On SIGTERM, how long requests under way may go on."""
 
@@ -189,6 +199,9 @@ class ServeSettings(Settings):
     def _whole(self) -> "ServeSettings":
         if self.on_failure == "escalate" and self.escalate is None:
             raise ValueError("on_failure is escalate, and escalate is not set; name its upstream and model")
+        own = [self.threshold, *(step.threshold for step in (self.resample, self.escalate) if step is not None)]
+        if self.policy is not None and any(value is not None for value in own):
+            raise ValueError("policy has the thresholds of all steps; leave out those of single steps, or policy")
         if not (self.keys or self.allow_open or _is_loopback(self.host)):
             raise ValueError(f"host {self.host!r} is open to others; set keys, or allow_open=true to let anyone in")
         return self

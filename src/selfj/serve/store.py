@@ -3,23 +3,26 @@
 See `docs/design/audit-store.md`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, replace
 from typing import Any, Self
 
 import sqlalchemy as sql
 
 from selfj.errors import ArtefactError, ConfigError, SelfjError
-from selfj.serve.chain import START, Stored, clean, fault, link, storable
+from selfj.serve import migrations, verdict_chain
+from selfj.serve.chain import Stored, clean, clean_text, fault, link
 from selfj.serve.feedback import Feedback
 from selfj.serve.records import DecisionRow
+from selfj.serve.store_answers import Pruned, Tally, Verification
 from selfj.serve.tables import (
     ANCHOR,
     HEAD,
     chain,
     decisions,
-    feedback,
+    end_of,
     migrate,
+    move_end,
     open_engine,
     reading,
     settle,
@@ -37,49 +40,6 @@ _BARE = (
     *(column for column in decisions.c if column.name not in _BODY),
     *(sql.null().label(name) for name in _BODY),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """Whether the chain is whole."""
-
-    rows: int
-    """Rows that were found good, up to the first broken one."""
-    anchor: int
-    """Position of the last row that retention removed; 0 where none was."""
-    head: str
-    """Hash of the last row, to be kept elsewhere."""
-    broken: int | None = None
-    """Position of the first broken row."""
-    reason: str | None = None
-
-    @property
-    def whole(self) -> bool:
-        """Whether nothing was changed, left out or put in."""
-        return self.broken is None
-
-
-@dataclass(frozen=True, slots=True)
-class Pruned:
-    """What retention removed."""
-
-    rows: int
-    bodies: int
-    """Bodies that were removed from rows that stay."""
-    anchor: str
-    """Hash from which the rest verifies."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """How many decisions there are of each action, since some time."""
-
-    actions: Mapping[str, int]
-    observed: int
-    scored: int
-    total_ms: float | None
-    """Mean duration."""
-    judge_ms: float | None
 
 
 class Store:
@@ -101,7 +61,7 @@ class Store:
         self.name = shown(self.engine.url)
         """The address without a password."""
         try:
-            migrate(self.engine)
+            migrate(self.engine, migrations.MIGRATIONS)
         except BaseException:
             self.engine.dispose()
             raise
@@ -156,29 +116,30 @@ class Store:
                 new.append(_values(stored))
             if new:
                 connection.execute(decisions.insert(), new)
-                connection.execute(chain.update().where(chain.c.name == HEAD).values(position=position, hash=previous))
+                move_end(connection, HEAD, position, previous)
         return outcomes
 
     def verify(self) -> Verification:
-        """Walk the whole chain; names the first row that does not fit."""
+        """Walk both chains, of decisions and of verdicts; names the first row that does not fit."""
         with reading(self.engine) as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(sql.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-            anchor, previous = _end(connection, ANCHOR)
-            last, head = _end(connection, HEAD)
+            verdicts = verdict_chain.verify(connection)
+            anchor, previous = end_of(connection, ANCHOR)
+            last, head = end_of(connection, HEAD)
             position = anchor
             for stored in _walk(connection, sql.true(), after=0):
                 wrong = fault(stored, position + 1, previous)
                 if wrong is not None:
-                    return Verification(position - anchor, anchor, head, position + 1, wrong)
+                    return Verification(position - anchor, anchor, head, verdicts, position + 1, wrong)
                 position, previous = stored.position, stored.hash
             if (position, previous) != (last, head):
                 place = min(position, last) + 1
                 reason = (
                     f"row {place} is missing" if position < last else f"row {place} is not known to the chain's head"
                 )
-                return Verification(position - anchor, anchor, head, place, reason)
-            return Verification(position - anchor, anchor, head)
+                return Verification(position - anchor, anchor, head, verdicts, place, reason)
+            return Verification(position - anchor, anchor, head, verdicts)
 
     def add_feedback(self, verdict: Feedback) -> Feedback:
         """Attach a verdict to a decision; gives it with its number.
@@ -190,22 +151,13 @@ class Store:
         with writing(self.engine) as connection:
             # Under the lock numbers rise in the order of commits, so that a reader who goes on after one misses none.
             _locked(connection, HEAD)
-            known = connection.scalar(sql.select(decisions.c.id).where(decisions.c.id == verdict.decision_id))
-            if known is None:
-                raise ConfigError(
-                    f"There is no decision {verdict.decision_id!r} in the store; see the id of the decision."
-                )
-            values = {name: getattr(verdict, name) for name in ("decision_id", "good", "quality", "at")}
-            texts = {name: storable(getattr(verdict, name)) for name in ("who", "comment")}
-            made = connection.execute(feedback.insert().values(**values, **texts))
-            return replace(verdict, id=int(made.inserted_primary_key[0]))  # type: ignore[index]
+            return verdict_chain.add(connection, verdict)
 
     def feedback_after(self, number: int = 0) -> Iterator[Feedback]:
         """Verdicts with a higher number, in order."""
         while True:
             with reading(self.engine) as connection:
-                asked = sql.select(feedback).where(feedback.c.id > number).order_by(feedback.c.id).limit(_CHUNK)
-                found = [Feedback(**row) for row in connection.execute(asked).mappings()]
+                found = verdict_chain.after(connection, number, _CHUNK)
             yield from found
             if len(found) < _CHUNK:
                 return
@@ -214,22 +166,16 @@ class Store:
     def last_feedback(self, limit: int) -> list[Feedback]:
         """The last verdicts, in order."""
         with reading(self.engine) as connection:
-            asked = sql.select(feedback).order_by(feedback.c.id.desc()).limit(limit)
-            return [Feedback(**row) for row in connection.execute(asked).mappings()][::-1]
+            return verdict_chain.last(connection, limit)
 
     def feedback_of(self, ids: Sequence[str]) -> dict[str, list[Feedback]]:
         """Verdicts on some decisions, in order."""
-        found: dict[str, list[Feedback]] = {}
         with reading(self.engine) as connection:
-            for start in range(0, len(ids), _MOST_ASKED):
-                wanted = feedback.c.decision_id.in_(ids[start : start + _MOST_ASKED])
-                for row in connection.execute(sql.select(feedback).where(wanted).order_by(feedback.c.id)).mappings():
-                    found.setdefault(row["decision_id"], []).append(Feedback(**row))
-        return found
+            return verdict_chain.of(connection, ids)
 
     def get(self, key: str) -> Stored | None:
         """A decision by its identifier, or else the last one of a request."""
-        key = storable(key)
+        key = clean_text(key)
         with reading(self.engine) as connection:
             found = connection.execute(sql.select(decisions).where(decisions.c.id == key)).mappings().first()
             if found is None:
@@ -240,7 +186,7 @@ class Store:
     def hash_before(self, position: int) -> str | None:
         """Hash that a row's own hash builds on; None where the row before is missing."""
         with reading(self.engine) as connection:
-            anchor, kept = _end(connection, ANCHOR)
+            anchor, kept = end_of(connection, ANCHOR)
             if position == anchor + 1:
                 return kept
             return connection.scalar(sql.select(decisions.c.hash).where(decisions.c.position == position - 1))
@@ -334,7 +280,7 @@ class Store:
         old = decisions.c.at < before
         with writing(self.engine) as connection:
             last, _ = _locked(connection, HEAD)
-            _, anchor = _end(connection, ANCHOR)
+            _, anchor = end_of(connection, ANCHOR)
             rows = 0
             if not bodies_only:
                 first = connection.scalar(sql.select(sql.func.min(decisions.c.position)).where(~old))
@@ -342,10 +288,9 @@ class Store:
                 kept = connection.scalar(sql.select(decisions.c.hash).where(decisions.c.position == end))
                 if kept is not None:
                     anchor, gone = kept, decisions.c.position <= end
-                    ids = sql.select(decisions.c.id).where(gone)
-                    connection.execute(feedback.delete().where(feedback.c.decision_id.in_(ids)))
+                    verdict_chain.empty(connection, gone)
                     rows = connection.execute(decisions.delete().where(gone)).rowcount
-                    connection.execute(chain.update().where(chain.c.name == ANCHOR).values(position=end, hash=kept))
+                    move_end(connection, ANCHOR, end, kept)
             emptied = decisions.update().where(old, decisions.c.body.is_not(None)).values(body=None, body_salt=None)
             gone_bodies = connection.execute(emptied).rowcount
         settle(self.engine)
@@ -358,11 +303,6 @@ def _locked(connection: sql.Connection, name: str) -> tuple[int, str]:
     if row is None:
         raise ArtefactError("The store has no head of its chain; it is damaged. Put it aside and start another.")
     return int(row.position), str(row.hash)
-
-
-def _end(connection: sql.Connection, name: str) -> tuple[int, str]:
-    row = connection.execute(sql.select(chain).where(chain.c.name == name)).first()
-    return (0, START) if row is None else (int(row.position), str(row.hash))
 
 
 def _walk(connection: sql.Connection, where: sql.ColumnElement[bool], after: int) -> Iterator[Stored]:

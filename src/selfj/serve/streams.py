@@ -1,11 +1,13 @@
 """Streams that are let through as they come and end with the verdict."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from selfj.risk import Threshold, decide
 from selfj.serve.errors import ApiError
+from selfj.serve.hangup import HungUp
+from selfj.serve.http import Request
 from selfj.serve.policy import Drawn, Policy, as_content
 from selfj.serve.replies import DONE, Answer, Outcome, Trace, event
 from selfj.serve.requests import CHAT, Asked, clean
@@ -18,15 +20,16 @@ Close = Callable[[Outcome], Awaitable[dict[str, Any]]]
 class Early:
     """One streamed reply: text goes out at once, the end waits for the judge."""
 
-    def __init__(self, policy: Policy, asked: Asked, threshold: Threshold | None, request_id: str, trace: Trace):
+    def __init__(self, policy: Policy, asked: Asked, threshold: Threshold | None, request: Request, trace: Trace):
         """Prepare it; see `Policy.outcome`."""
         self._policy = policy
         self._asked = asked
         self._threshold = threshold
-        self._request_id = request_id
+        self._request_id = request.id
+        self._caller = request.caller
         self._trace = trace
         self._began = 0.0
-        self._chunks: AsyncIterator[Body]
+        self._chunks: AsyncGenerator[Body, None]
         self._text: list[str] = []
         self._finish: Any = None
         self._usage: Any = None
@@ -46,7 +49,7 @@ class Early:
         self._began = time.perf_counter()
         body = {**self._asked.body, "stream": True}
         upstream = self._policy.upstream
-        self._chunks = upstream.stream(self._asked.route, as_content(body), self._request_id)
+        self._chunks = upstream.stream(self._asked.route, as_content(body), self._request_id, model=self._asked.model)
         try:
             return await anext(self._chunks)
         except StopAsyncIteration:
@@ -67,10 +70,18 @@ class Early:
                 choice = self._take(chunk)
                 if choice is not None:
                     yield event(head | {"choices": [choice]})
-                chunk = await anext(self._chunks, None)
+                async with self._caller:
+                    chunk = await anext(self._chunks, None)
             self._trace.upstream_s += time.perf_counter() - self._began
-            outcome = await self._outcome()
+            async with self._caller:
+                outcome = await self._outcome()
             told = await close(outcome)
+        except HungUp:
+            self._trace.upstream_s = self._trace.upstream_s or time.perf_counter() - self._began
+            # What goes on there would be paid for.
+            await self._chunks.aclose()
+            await close(Outcome("abandoned", "answer", "hung_up_streaming", None, None, "".join(self._text)))
+            return
         except ApiError as error:
             if error.code != "record_failed":
                 self._trace.upstream_s = time.perf_counter() - self._began

@@ -1,10 +1,10 @@
-"""The tables of the store, their numbered migrations, and the engine that reaches them."""
+"""The tables of the store, and the engine that reaches them."""
 
 import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ decisions = sql.Table(
     sql.Column("body_digest", sql.Text),
     sql.Column("body_salt", sql.Text),
     sql.Column("hash", sql.Text, nullable=False),
+    sql.Column("judge_digest", sql.Text),
 )
 feedback = sql.Table(
     "feedback",
@@ -58,6 +59,10 @@ feedback = sql.Table(
     sql.Column("who", sql.Text, nullable=False),
     sql.Column("at", sql.Double, nullable=False),
     sql.Column("comment", sql.Text, nullable=False),
+    sql.Column("position", sql.BigInteger, index=True),
+    sql.Column("salt", sql.Text),
+    sql.Column("digest", sql.Text),
+    sql.Column("hash", sql.Text),
     # A number is never given twice, even after rows have left: readers go on after the last number they saw.
     sqlite_autoincrement=True,
 )
@@ -70,21 +75,26 @@ chain = sql.Table(
 )
 meta = sql.Table("meta", metadata, sql.Column("key", sql.Text, primary_key=True), sql.Column("value", sql.Text))
 HEAD, ANCHOR = "head", "anchor"
+FEEDBACK_HEAD, FEEDBACK_ANCHOR = "feedback_head", "feedback_anchor"
 
 
-def _first(connection: sql.Connection) -> None:
-    tables = [decisions, feedback, chain]
-    metadata.create_all(connection, tables=tables)
-    for name in (HEAD, ANCHOR):
-        connection.execute(chain.insert().values(name=name, position=0, hash=START))
+def end_of(connection: sql.Connection, name: str) -> tuple[int, str]:
+    """Position and hash of an end of a chain."""
+    row = connection.execute(sql.select(chain).where(chain.c.name == name)).first()
+    return (0, START) if row is None else (int(row.position), str(row.hash))
 
 
-MIGRATIONS: list[Callable[[sql.Connection], None]] = [_first]
-"""The n-th brings a store from version n-1 to n. One that was released is never changed."""
+def move_end(connection: sql.Connection, name: str, position: int, value: str) -> None:
+    """Put an end of a chain elsewhere."""
+    connection.execute(chain.update().where(chain.c.name == name).values(position=position, hash=value))
 
 
-def migrate(engine: sql.Engine) -> None:
+def migrate(engine: sql.Engine, steps: Sequence[Callable[[sql.Connection], None]]) -> None:
     """Bring the store to the version of this selfj; several processes may do so at once.
+
+    Args:
+        engine: Of the store.
+        steps: The n-th brings a store from version n-1 to n.
 
     Raises:
         ArtefactError: The store is of a later version.
@@ -95,16 +105,16 @@ def migrate(engine: sql.Engine) -> None:
         metadata.create_all(connection, tables=[meta])
         found = connection.scalar(sql.select(meta.c.value).where(meta.c.key == "version"))
         version = int(found or 0)
-        if version > len(MIGRATIONS):
+        if version > len(steps):
             raise ArtefactError(
-                f"The store {shown(engine.url)} is of version {version}, this selfj knows {len(MIGRATIONS)}. "
+                f"The store {shown(engine.url)} is of version {version}, this selfj knows {len(steps)}. "
                 "Use a later selfj, or another store."
             )
-        for step in MIGRATIONS[version:]:
+        for step in steps[version:]:
             step(connection)
-        if version < len(MIGRATIONS):
+        if version < len(steps):
             connection.execute(meta.delete().where(meta.c.key == "version"))
-            connection.execute(meta.insert().values(key="version", value=str(len(MIGRATIONS))))
+            connection.execute(meta.insert().values(key="version", value=str(len(steps))))
 
 
 def open_engine(url: str, *, create: bool = True) -> sql.Engine:

@@ -1,10 +1,10 @@
 """Requests to an upstream: tried again where that can help, within one limit of time, behind a circuit breaker."""
 
 import asyncio
-import os
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar
 
 import aiohttp
@@ -13,7 +13,9 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from selfj.errors import ConfigError
 from selfj.serve.breaker import Breaker
 from selfj.serve.errors import ApiError, parse_json
+from selfj.serve.secrets import secret
 from selfj.serve.settings import Upstream as UpstreamSettings
+from selfj.serve.tracing import NOTHING, Span, Tracing, operation, put_reply
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -44,13 +46,14 @@ class _Fault(Exception):
 class Upstream:
     """A server that answers; every fault is an `ApiError`."""
 
-    def __init__(self, settings: UpstreamSettings):
+    def __init__(self, settings: UpstreamSettings, tracing: Tracing = NOTHING):
         """Prepare it; nothing is sent yet.
 
         Raises:
             ConfigError: The key is not in the environment, or cannot be one.
         """
         self.settings = settings
+        self._tracing = tracing
         self.breaker = Breaker(settings.breaker_failures, settings.breaker_pause_s)
         self._key = _key(settings.api_key_env)
         self._session: aiohttp.ClientSession | None = None
@@ -76,7 +79,9 @@ class Upstream:
         if self._session is not None:
             await self._session.close()
 
-    async def post(self, path: str, content: bytes, request_id: str, check: Callable[[Body], R]) -> tuple[Body, R]:
+    async def post(
+        self, path: str, content: bytes, request_id: str, check: Callable[[Body], R], *, model: str = ""
+    ) -> tuple[Body, R]:
         """Send a body and give the reply's JSON object, with what `check` makes of it.
 
         Args:
@@ -84,11 +89,15 @@ class Upstream:
             content: JSON.
             request_id: Sent along, for its logs.
             check: Reads the reply; raises Malformed.
+            model: The one that is asked, for traces.
 
         Raises:
             ApiError: It failed for good.
         """
-        return await self._tried(lambda: self._post(path, content, request_id, check))
+        with self._span(path, model) as span:
+            reply, found = await self._tried(lambda: self._post(path, content, request_id, check, span))
+            put_reply(span, reply)
+            return reply, found
 
     async def get(self, path: str, request_id: str) -> Body:
         """Get a JSON object.
@@ -96,10 +105,13 @@ class Upstream:
         Raises:
             ApiError: It failed for good.
         """
-        found, _ = await self._tried(lambda: self._post(path, None, request_id, lambda body: None))
-        return found
+        with self._tracing.client(f"GET {path}", self.settings.base_url) as span:
+            found, _ = await self._tried(lambda: self._post(path, None, request_id, lambda body: None, span))
+            return found
 
-    async def stream(self, path: str, content: bytes, request_id: str) -> AsyncIterator[Body]:
+    async def stream(
+        self, path: str, content: bytes, request_id: str, *, model: str = ""
+    ) -> AsyncGenerator[Body, None]:
         """Send a body and give the chunks of a streamed reply as they come, until its end was announced.
 
         Only the opening is tried again.
@@ -108,15 +120,25 @@ class Upstream:
             ApiError: It failed, or ended too early.
         """
         deadline = time.monotonic() + self.settings.timeout_s
-        reply = await self._tried(lambda: self._open(path, content, request_id))
-        try:
-            async for chunk in _chunks(reply, deadline, self.settings.max_reply_bytes):
-                yield chunk
-        except _Fault as fault:
-            self.breaker.fail()
-            raise fault.error from None
-        finally:
-            reply.close()
+        with self._span(path, model) as span:
+            reply = await self._tried(lambda: self._open(path, content, request_id, span))
+            try:
+                async for chunk in _chunks(reply, deadline, self.settings.max_reply_bytes):
+                    yield chunk
+            except _Fault as fault:
+                self.breaker.fail()
+                raise fault.error from None
+            finally:
+                reply.close()
+
+    @contextmanager
+    def _span(self, path: str, model: str) -> Iterator[Span]:
+        kind = operation(path)
+        with self._tracing.client(f"{kind} {model[:200]}".strip(), self.settings.base_url) as span:
+            span.put("gen_ai.operation.name", kind)
+            span.put("gen_ai.provider.name", "openai")
+            span.put("gen_ai.request.model", model[:200] or None)
+            yield span
 
     async def _tried(self, perform: Callable[[], Awaitable[T]]) -> T:
         deadline = time.monotonic() + self.settings.timeout_s
@@ -146,20 +168,20 @@ class Upstream:
                 return found
         raise AssertionError("unreachable")
 
-    async def _send(self, path: str, content: bytes | None, request_id: str) -> aiohttp.ClientResponse:
+    async def _send(self, path: str, content: bytes | None, request_id: str, span: Span) -> aiohttp.ClientResponse:
         if self._session is None:
             raise RuntimeError("the upstream was not started")
         method = "GET" if content is None else "POST"
         url = f"{self.settings.base_url}/{path}"
-        return await self._session.request(
-            method, url, data=content, headers={"X-Request-Id": request_id}, allow_redirects=False
-        )
+        headers = {"X-Request-Id": request_id}
+        self._tracing.carry(headers, span)
+        return await self._session.request(method, url, data=content, headers=headers, allow_redirects=False)
 
     async def _post(
-        self, path: str, content: bytes | None, request_id: str, check: Callable[[Body], R]
+        self, path: str, content: bytes | None, request_id: str, check: Callable[[Body], R], span: Span
     ) -> tuple[Body, R]:
         try:
-            async with await self._send(path, content, request_id) as reply:
+            async with await self._send(path, content, request_id, span) as reply:
                 data = await _read(reply, self.settings.max_reply_bytes)
         except (aiohttp.ClientError, HttpProcessingError) as error:
             raise _lost(error) from error
@@ -174,9 +196,9 @@ class Upstream:
             told = str(error) if isinstance(error, Malformed) else "it is no JSON"
             raise _bad(f"The model behind this gateway sent a reply that cannot be used: {told}.") from None
 
-    async def _open(self, path: str, content: bytes, request_id: str) -> aiohttp.ClientResponse:
+    async def _open(self, path: str, content: bytes, request_id: str, span: Span) -> aiohttp.ClientResponse:
         try:
-            reply = await self._send(path, content, request_id)
+            reply = await self._send(path, content, request_id, span)
             if reply.status == 200:
                 if reply.content_type != "text/event-stream":
                     reply.close()
@@ -278,9 +300,7 @@ def _bad(message: str) -> _Fault:
 def _key(variable: str | None) -> str:
     if variable is None:
         return ""
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise ConfigError(f"The environment variable {variable}, named by api_key_env, is not set. Set it to the key.")
+    key = secret(variable, "api_key_env")
     if not (key.isascii() and key.isprintable() and " " not in key):
         raise ConfigError(f"The environment variable {variable} holds no key: it has spaces or unprintable characters.")
     return key

@@ -21,7 +21,7 @@ from selfj.progress import Progress, Quiet
 from selfj.records import INSTRUCTIONS, LABELS, RESPONSES, SCORES
 from selfj.report import figures, page, training
 from selfj.report.trust import trust_page
-from selfj.risk import Threshold, load_threshold
+from selfj.risk import FEEDBACK, Threshold, load_threshold
 from selfj.settings import Config
 from selfj.store import Artefact, open_artefact, versions
 
@@ -67,7 +67,7 @@ def evaluate(config: Config, *, force: bool = False, progress: Progress | None =
     labels, scores = artefacts["labels"], artefacts["scores"]
     threshold, infeasible = load_threshold(config.path / "threshold.json", data=scores.digest, force=force)
     if threshold is not None and not force:
-        _check_promise(config, threshold)
+        _check_promise(config, threshold, judge["digest"])
     progress.start("evaluate", 4)
     rows = _rows(config, exchanges, labels, scores)
     made: report.Report = {
@@ -112,8 +112,18 @@ def _following(rows: Rows, config: Config) -> list[report.Following]:
     return following({key: rows.scores[key] for key in keys}, rows.gold < config.calibrate.min_quality, categories)
 
 
-def _check_promise(config: Config, threshold: Threshold) -> None:
+def _check_promise(config: Config, threshold: Threshold, judge: str) -> None:
     """Refuse to report a promise that the threshold was not chosen for."""
+    if threshold.label == FEEDBACK:
+        # Its promise is its own: about verdicts, and perhaps at another risk. Only what fails must be the same.
+        wanted, found = config.calibrate.min_quality, threshold.min_quality
+        if threshold.judge != judge or wanted != found:
+            what = f"min_quality {found} instead of {wanted}" if wanted != found else "another judge"
+            raise StaleArtefact(
+                f"The threshold was chosen on the gateway's feedback for {what}. Run selfj recalibrate --apply again, "
+                "or selfj calibrate."
+            )
+        return
     for name in ("max_risk", "confidence", "min_quality", "label"):
         wanted, found = getattr(config.calibrate, name), getattr(threshold, name)
         if wanted != found:

@@ -1,18 +1,15 @@
 """Stores on both databases, and decisions to put into them."""
 
 import os
-import pwd
-import shutil
-import subprocess
-import tempfile
 import uuid
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sql
 
 from selfj.serve.records import DecisionRow
 from selfj.serve.store import Store
+
+from . import postgres
 
 
 def decision(number, **changes):
@@ -43,44 +40,28 @@ def decision(number, **changes):
     return DecisionRow(**{**values, **changes})
 
 
-def _unprivileged():
-    """User for PostgreSQL, which refuses to run as root; None where this one will do."""
-    if os.geteuid():
-        return None
-    return "postgres" if any(entry.pw_name == "postgres" for entry in pwd.getpwall()) else "nobody"
+@pytest.fixture(scope="session")
+def own_postgres():
+    """A PostgreSQL server that was started from Debian's binaries, in a folder of its own, and can be stopped."""
+    pytest.importorskip("psycopg", reason="PostgreSQL needs its driver: pip install 'selfj[postgres]'")
+    found = postgres.binaries()
+    if found is None:
+        pytest.skip("PostgreSQL needs Debian's package postgresql to start a server from: make test-postgres")
+    server = postgres.Server(found)
+    try:
+        try:
+            server.make()
+        except (OSError, postgres.ServerFault) as error:
+            pytest.skip(f"PostgreSQL did not start here: {error}")
+        yield server
+    finally:
+        server.close()
 
 
 @pytest.fixture(scope="session")
-def postgres_server():
-    """Address of a PostgreSQL server: the one given, or one started from Debian's binaries in a folder of its own."""
-    given = os.environ.get("SELFJ_POSTGRES_URL")
-    if given:
-        yield given
-        return
-    pytest.importorskip("psycopg", reason="PostgreSQL needs its driver: pip install 'selfj[postgres]'")
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
-    if not found:
-        pytest.skip("PostgreSQL needs SELFJ_POSTGRES_URL, or Debian's package postgresql to start a server from")
-    binaries, user = found[-1].parent, _unprivileged()
-    folder = Path(tempfile.mkdtemp(prefix="selfj-pg-"))
-    prefix = ["runuser", "-u", user, "--"] if user else []
-    if user:
-        shutil.chown(folder, user)
-
-    def call(*words):
-        done = subprocess.run([*prefix, *map(str, words)], cwd=folder, capture_output=True, text=True)
-        if done.returncode:
-            pytest.skip(f"PostgreSQL did not start here: {(done.stderr or done.stdout).strip()[-300:]}")
-
-    data, log = folder / "data", folder / "log"
-    call(binaries / "initdb", "-D", data, "-U", "selfj", "-A", "trust", "--encoding=UTF8", "--no-sync")
-    options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off"
-    call(binaries / "pg_ctl", "-D", data, "-l", log, "-w", "-o", options, "start")
-    try:
-        yield f"postgresql://selfj@/postgres?host={folder}"
-    finally:
-        subprocess.run([*prefix, str(binaries / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop"], cwd=folder)
-        shutil.rmtree(folder, ignore_errors=True)
+def postgres_server(request):
+    """Address of a PostgreSQL server: the one given, or one of the tests' own."""
+    return os.environ.get("SELFJ_POSTGRES_URL") or request.getfixturevalue("own_postgres").url
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -91,7 +72,7 @@ def url(request, tmp_path):
         return
     server = sql.make_url(request.getfixturevalue("postgres_server")).set(drivername="postgresql+psycopg")
     name = f"selfj_{uuid.uuid4().hex[:12]}"
-    engine = sql.create_engine(server, isolation_level="AUTOCOMMIT")
+    engine = sql.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sql.NullPool)
     with engine.connect() as connection:
         connection.exec_driver_sql(f"CREATE DATABASE {name}")
     try:
@@ -99,7 +80,6 @@ def url(request, tmp_path):
     finally:
         with engine.connect() as connection:
             connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-        engine.dispose()
 
 
 @pytest.fixture
@@ -108,6 +88,13 @@ def store(url):
     made = Store(url)
     yield made
     made.close()
+
+
+@pytest.fixture
+def filled(store):
+    """A store with twelve decisions."""
+    store.append([decision(n, body=f"body {n}") for n in range(12)])
+    return store
 
 
 @pytest.fixture

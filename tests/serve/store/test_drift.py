@@ -173,3 +173,20 @@ def test_bad_values(local, bad):
         monitor(local, max_risk=bad)
     with pytest.raises(ConfigError):
         monitor(local, alpha=bad)
+
+
+def test_the_promise_of_a_policy_is_tested_on_what_every_step_let_through(store):
+    policy = {"answer": 5.0, "resample": 6.0, "escalate": 4.0}
+    rows = [decision(n, action="answer", step="answer", score=7.0) for n in range(5)]
+    rows += [decision(10 + n, action="answer", step="resample", score=7.0, threshold=6.0, attempts=3) for n in range(5)]
+    rows += [decision(20 + n, action="answer", step="escalate", score=4.5, threshold=4.0, attempts=4) for n in range(5)]
+    # Neither a threshold of another time nor what was declined counts.
+    rows += [decision(30, action="answer", step="escalate", score=4.5, threshold=3.0, attempts=4)]
+    rows += [decision(31, action="decline", step="decline", score=3.0, threshold=6.0, attempts=4)]
+    store.append(rows)
+    for row in rows:
+        store.add_feedback(Feedback(row.id, good=row.step != "escalate"))
+    found = monitor(store, policy=policy).update()
+    assert (found.risk.n, found.failures) == (15, 5)
+    assert found.later
+    assert monitor(store).update().risk.n == 5

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from selfj.risk import choose_threshold, upper_bound
+from selfj.risk import choose_threshold, selective, upper_bound
 from selfj.serve import page_data
 from selfj.serve.feedback import Feedback
 from selfj.serve.page import BODY_BYTES, Page
@@ -120,8 +120,26 @@ def test_the_curve_is_that_of_calibration_and_of_today(call, store, run):
         bound = upper_bound(failures, int(answered.sum()), run.threshold.confidence)
         assert calibration["bound"][place] == pytest.approx(bound, abs=1e-5)
     scores = np.array([decision(n).score for n in range(30)])
-    for step, share in zip(found["live"]["steps"], found["live"]["answered"], strict=True):
-        assert share == pytest.approx((scores >= step - 1e-9).mean(), abs=0.034)
+    some = np.array([decision(n).score for n in range(0, 30, 2)])
+    good = np.array([n % 4 == 0 for n in range(0, 30, 2)])
+    live, used = found["live"], run.threshold
+    assert (live["n"], found["threshold"]) == (30, used.value)
+    for given, failure, table in (
+        (scores, np.zeros(30, dtype=bool), live["table"]),
+        (some, ~good, found["feedback"]["table"]),
+        (run.scores, run.labels < 5, calibration["table"]),
+    ):
+        for value in [*(np.arange(901) / 100), used.value]:
+            by_hand = selective(given, failure, value)
+            place = max(0, round(100 * value) - table["first"]) if value != used.value else -1
+            answered = table["answered"][place] if place < len(table["answered"]) - 1 else 0
+            failures = table["failures"][place] if answered else 0
+            assert answered == by_hand.answered
+            assert failures == failure[given >= value].sum()
+            if "bound" in table and answered:
+                confidence = used.confidence if table is calibration["table"] else 0.95
+                assert table["bound"][place] == pytest.approx(upper_bound(failures, answered, confidence), abs=1e-5)
+    assert found["feedback"]["declined"] == sum(decision(n).action == "decline" for n in range(0, 30, 2))
     assert found["feedback"]["n"] == 15
     assert found["feedback"]["risk"][-1] == pytest.approx(7 / 15, abs=1e-5)
 

@@ -5,16 +5,17 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from selfj.errors import ArtefactError, Infeasible
+from selfj.policy_risk import FILE, PolicyThreshold, Steps
 from selfj.risk import choose_threshold, load_threshold
-from selfj.serve.export import export, parse_date
+from selfj.serve.export import parse_date
 from selfj.serve.feedback import Feedback
 from selfj.serve.recalibrate import labelled, recalibrate
 from selfj.serve.store import Store
-from selfj.serve.tables import decisions
+from selfj.serve.tables import decisions, feedback
+from selfj.serve.verdict_chain import adopt
 
 from ...end_to_end.conftest import FAKE, cli  # noqa: F401
 from .conftest import decision
@@ -54,8 +55,6 @@ def world(store, seed=0, n=1500, bad_below=6.0, of_answered=1.0, of_declined=1.0
     good = rng.random(n) < np.where(scores < bad_below, 0.2, 0.97)
     said = rng.random(n) < np.where(scores >= 5, of_answered, of_declined)
     with store.engine.begin() as connection:
-        from selfj.serve.tables import feedback
-
         connection.execute(
             feedback.insert(),
             [
@@ -63,6 +62,7 @@ def world(store, seed=0, n=1500, bad_below=6.0, of_answered=1.0, of_declined=1.0
                 for i in np.flatnonzero(said)
             ],
         )
+        adopt(connection)
     return scores, np.where(good, 9.0, 0.0), said
 
 
@@ -71,7 +71,7 @@ def test_the_threshold_is_that_of_calibration_on_the_same_rows(local, run):
     made = recalibrate(run, local)
     by_hand = choose_threshold(scores, labels, max_risk=0.1)
     assert made.threshold.value == by_hand.value > 5.5
-    assert made.threshold.label == "feedback"
+    assert made.threshold.label == "gateway_feedback"
     assert made.counts.used == 1500
     assert made.before.value == 5.0
     assert load_threshold(run / "threshold.json")[0].value == 5.0
@@ -134,6 +134,38 @@ def test_what_is_not_used_is_counted(local, run):
         recalibrate(run, empty)
 
 
+def test_beside_the_thresholds_of_a_policy(local, run):
+    """First answers are calibrated again; of the policy it says what verdicts show, and leaves it as it is."""
+    steps = Steps(3, None, "big", None, "decline")
+    values = {"answer": 5.0, "resample": 6.0, "escalate": 4.0}
+    policy = PolicyThreshold(
+        values, steps, "m", 0.1, 0.9, 5.0, 0.5, 0.05, 0.1, 100, 50, {}, label="z", judge=JUDGE, data="d"
+    )
+    (run / FILE).write_text(policy.to_json())
+    world(local, n=600, bad_below=2.0, of_declined=0.0)
+    later = [
+        decision(5000 + n, step="escalate", attempts=4, action="answer", score=4.5, threshold=4.0) for n in range(40)
+    ]
+    later += [
+        decision(6000 + n, step="escalate", attempts=4, action="answer", score=4.5, threshold=3.0) for n in range(9)
+    ]
+    local.append(later)
+    for place, row in enumerate(later):
+        local.add_feedback(Feedback(row.id, good=place % 4 > 0))
+    made = recalibrate(run, local, apply=True)
+    judged = [s for s in local.after() if s.row.action == "answer" and s.row.step == "answer" and s.row.score >= 5]
+    assert made.policy.judged == len(judged) + 40
+    assert made.policy.failures >= 10
+    assert made.counts.later == 49
+    text = " ".join(made.lines())
+    assert f"{made.policy.failures:,} of {made.policy.judged:,} answers that it let through" in text
+    assert "at most 10.0%" in text
+    assert "selfj calibrate RUN --policy" in text
+    assert PolicyThreshold.from_json(json.loads((run / FILE).read_text())) == policy
+    (run / FILE).write_text(json.dumps({"schema": "policy-threshold/1", "infeasible": "no"}))
+    assert recalibrate(run, local).policy is None
+
+
 def test_the_promise_holds_on_decisions_to_come(local, tmp_path):
     # Over many stores, the share whose new threshold breaks the promise stays within the error budget.
     broken = chosen = 0
@@ -150,22 +182,6 @@ def test_the_promise_holds_on_decisions_to_come(local, tmp_path):
             broken += below * 0.8 + (1 - below) * 0.03 > 0.1
     assert chosen >= 25
     assert broken <= 6
-
-
-def test_an_export_holds_everything(store):
-    store.append([decision(n, body="said" if n == 1 else None) for n in range(5)])
-    store.add_feedback(Feedback("d000001", quality=2.0, who="Ann", comment="short", at=7.0))
-    assert export(store, "all.jsonl", with_feedback=True) == 5
-    rows = [json.loads(line) for line in Path("all.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert [row["id"] for row in rows] == [f"d{n:06d}" for n in range(5)]
-    assert rows[1]["body"] == "said"
-    assert rows[1]["feedback"][0]["quality"] == 2.0
-    assert rows[-1]["hash"] == store.verify().head
-    assert export(store, "some.parquet", since=decision(1).at, until=decision(4).at, with_feedback=True) == 3
-    table = pq.read_table("some.parquet").to_pylist()
-    assert table == rows[1:4]
-    assert export(store, "plain.parquet") == 5
-    assert "feedback" not in pq.read_schema("plain.parquet").names
 
 
 def test_dates():
