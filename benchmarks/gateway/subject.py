@@ -21,6 +21,7 @@ from benchmarks.gateway.upstream import WRONG
 from selfj.judge import Score
 from selfj.risk import Threshold
 from selfj.serve.app import Gateway, create_app
+from selfj.serve.metrics import Metrics
 from selfj.serve.page import Page
 from selfj.serve.recorder import StoreRecorder
 from selfj.serve.run import ServedRun
@@ -67,19 +68,22 @@ class MoodyJudge:
         return Score(value, levels, 1.0, self.name)
 
 
-def _parts(settings: ServeSettings, store: Store, folder: Path) -> tuple[StoreRecorder, Page]:
+def _parts(settings: ServeSettings, store: Store, folder: Path) -> tuple[StoreRecorder, dict[str, Any]]:
+    """A recorder, and what a gateway with a page takes besides."""
     (folder / "threshold.json").write_text(_THRESHOLD.to_json())
     # One in five is bad, as the load generator asks.
     scores, labels = (np.repeat(ends, [40, 160]) for ends in ((BAD, GOOD), (0.0, 9.0)))
-    run = ServedRun("gateway", _THRESHOLD, None, 0.1, 5.0, scores, labels)
-    return StoreRecorder(store, keep_bodies=settings.keep_bodies), Page(store, run)
+    page = Page(store, ServedRun("gateway", _THRESHOLD, None, 0.1, 5.0, scores, labels))
+    recorder, metrics = StoreRecorder(store, keep_bodies=settings.keep_bodies), Metrics()
+    recorder.counted = metrics.watch_store(lambda: recorder.waiting)
+    more = {"extra_routes": page.routes(), "open_paths": ["/"], "more_metrics": [page.metrics], "metrics": metrics}
+    return recorder, more
 
 
 def application(settings: ServeSettings, store: Store, folder: Path) -> Gateway:
     """The same gateway in this process, without a socket."""
-    recorder, page = _parts(settings, store, folder)
-    more = {"open_paths": ["/"], "more_metrics": [recorder.metrics, page.metrics]}
-    return create_app(settings, MoodyJudge(None), recorder, page.routes(), **more)
+    recorder, more = _parts(settings, store, folder)
+    return create_app(settings, MoodyJudge(None), recorder, **more)
 
 
 def main() -> None:
@@ -87,16 +91,9 @@ def main() -> None:
     folder = Path(sys.argv[1]).parent
     settings = ServeSettings(run=str(folder), **config["settings"])
     with Store(config["store"]) as store:
-        recorder, page = _parts(settings, store, folder)
-        serve(
-            settings,
-            MoodyJudge(config.get("mood")),
-            recorder,
-            extra_routes=page.routes(),
-            open_paths=["/"],
-            more_metrics=[recorder.metrics, page.metrics],
-            ready=lambda url: print(url.rpartition(":")[2], flush=True),
-        )
+        recorder, more = _parts(settings, store, folder)
+        judge = MoodyJudge(config.get("mood"))
+        serve(settings, judge, recorder, **more, ready=lambda url: print(url.rpartition(":")[2], flush=True))
 
 
 class Process:

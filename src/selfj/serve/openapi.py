@@ -111,7 +111,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "ScoreRequest": _object(
         {
-            "model": _TEXT | {"minLength": 1},
+            "model": _or_null("string") | {"minLength": 1},
             "state": _EXCHANGE,
             "questions": {
                 "type": "object",
@@ -126,7 +126,7 @@ SCHEMAS: dict[str, Schema] = {
             "user": _ANY,
             "request_id": _ANY,
         },
-        ["model", "state", "questions"],
+        ["state", "questions"],
         more=False,
     ),
     "DecisionRequest": _object(
