@@ -75,9 +75,10 @@ async def soak(gateway: Process, seen: Seen, seconds: float, every: float) -> No
     while end - time.monotonic() > 1.5 * every:
         await asyncio.sleep(every)
         before = time.monotonic()
+        # What the next process holds while it starts is not of this life.
+        seen.samples.append([])
         gateway.kill()
         await asyncio.to_thread(gateway.start)
-        seen.samples.append([])
         seen.down_s.append(time.monotonic() - before)
         print(f"killed after {len(seen.acknowledged):,} replies, back after {seen.down_s[-1]:.1f} s", flush=True)
     await asyncio.gather(*work, *others)
