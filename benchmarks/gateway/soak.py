@@ -181,6 +181,9 @@ def figures(seen: Seen, place: str, seconds: float) -> list[Figure]:
     lives = [growth(life) for life in seen.samples if len(life) > 20]
     for place_, (first, last, slope) in enumerate(lives, 1):
         print(f"life {place_}: {first:.1f} MiB after warm-up, {last:.1f} MiB at the end, {slope:.2f} MiB per 100,000")
+    for life in seen.samples:
+        tenths = [part[-1] for part in np.array_split(np.array(life), 10) if len(part)]
+        print("by tenths: " + ", ".join(f"{held:.1f} MiB at {done:,.0f}" for done, held in tenths))
     print(f"statuses {dict(seen.statuses)}; broke off by kill {dict(seen.broken)}; store {whole}")
     late = [max(lives, key=lambda life: life[1] - life[0])] if lives else []
     return [
