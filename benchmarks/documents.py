@@ -129,7 +129,33 @@ def headlines(measured: dict) -> str:
     return figures({**measured, "results": [item for item in measured["results"] if item["metric"] in names]})
 
 
-TABLES: dict[str, Callable[[dict], str]] = {"methods": methods, "figures": figures, "headlines": headlines}
+def faults(measured: dict) -> str:
+    """What came of each fault of the gateway; ways of replying of which the same came share a line."""
+    lines = [
+        f"Commit `{measured['commit']}`, {measured['machine']}.",
+        "",
+        "| fault | reply | status and code | what the caller reads | recorded | slowest | good after | unjudged |",
+        "|---|---|---|---|---|--:|--:|--:|",
+    ]
+    alike: dict[tuple, list[dict]] = {}
+    for row in measured["rows"]:
+        key = (row["fault"], *("; ".join(sorted(row[name])) for name in ("came", "recorded")), row["saw"])
+        alike.setdefault(key, []).append(row)
+    for (fault, came, recorded, saw), rows in alike.items():
+        known = [row["recovered_s"] for row in rows]
+        after = "never" if None in known else f"{max(known):.2f} s"
+        ends = f"{max(row['latency_s'] for row in rows):.2f} s | {after} | {sum(row['unjudged'] for row in rows)}"
+        modes = ", ".join(row["mode"] for row in rows)
+        lines.append(f"| {fault} | {modes} | {came} | {saw.rstrip('.')} | {recorded} | {ends} |")
+    return "\n".join(lines)
+
+
+TABLES: dict[str, Callable[[dict], str]] = {
+    "methods": methods,
+    "figures": figures,
+    "headlines": headlines,
+    "faults": faults,
+}
 TABLES |= {kind: matrix(kind) for kind in KINDS}
 
 

@@ -5,7 +5,7 @@ import math
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 
@@ -38,8 +38,8 @@ def commit() -> str:
     return f"{name}+changes" if changed.stdout.strip() else name
 
 
-def print_results(name: str, figures: Sequence[Figure]) -> None:
-    """Print a table for a person, then the JSON line."""
+def print_results(name: str, figures: Sequence[Figure], *, rows: Sequence[Mapping[str, object]] = ()) -> None:
+    """Print a table for a person, then the JSON line; `rows` are what the figures were counted from."""
     for figure in figures:
         mark = {True: "met", False: "MISSED", None: ""}[figure.ok]
         spread = f"  [{figure.interval[0]:.3f}, {figure.interval[1]:.3f}]" if figure.interval else ""
@@ -52,4 +52,5 @@ def print_results(name: str, figures: Sequence[Figure]) -> None:
             entry["ok"] = figure.ok
         results.append(entry)
     machine = f"{platform.machine()}, {os.cpu_count()} cores"
-    print(json.dumps({"name": name, "commit": commit(), "machine": machine, "results": results}))
+    told = {"name": name, "commit": commit(), "machine": machine, "results": results}
+    print(json.dumps(told | ({"rows": list(rows)} if rows else {})))

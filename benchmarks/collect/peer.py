@@ -1,8 +1,8 @@
 """Datatrove's MinHash pipeline in an environment of its own: signatures, buckets, clusters, filter.
 
 Run by that environment's Python, this file does the work: `peer.py FOLDER OUT WORKERS TOKENIZER`. Bands, minima,
-n-grams and what counts as a word are those of a collection as near as its settings allow: numbers stay what they are, signs are
-left out, and a text shorter than an n-gram is never removed.
+n-grams and what counts as a word are those of a collection as near as its settings allow: numbers stay what they are,
+signs are left out, and a text shorter than an n-gram is never removed.
 """
 
 import json

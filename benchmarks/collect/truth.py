@@ -1,4 +1,4 @@
-"""Near-duplicates by brute force: every pair of texts as sets of pairs of words, in plain Python and a sparse product."""
+"""Near-duplicates by brute force: every pair of texts as sets of pairs of words, by plain Python and a product."""
 
 from dataclasses import dataclass
 

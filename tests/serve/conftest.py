@@ -77,6 +77,7 @@ class Upstream:
         "notext",
         "huge",
         "redirect",
+        "longline",
     )
 
     def __init__(self):
@@ -174,6 +175,8 @@ class Upstream:
                 await asyncio.sleep(0.1 if step == "drip" else 0)
             request.transport.close()
             return reply
+        if step == "longline":
+            return web.Response(body=b"data: " + b"x" * 700_000, headers={"Content-Type": "text/event-stream"})
         if step == "huge":
             return web.json_response({"choices": [{"message": {"content": "x" * 3_000_000}}]})
         bodies = {

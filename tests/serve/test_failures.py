@@ -68,7 +68,7 @@ def test_an_upstream_that_is_not_there(gateway):
 
 
 @pytest.mark.parametrize(
-    ("fault", "status"), [("500", 502), ("429", 429), ("hang", 504), ("garbage", 502), ("nochoices", 502)]
+    ("fault", "status"), [("500", 502), ("429", 429), ("hang", 504), ("garbage", 502), ("longline", 502)]
 )
 def test_an_early_stream_that_cannot_be_opened(gateway, upstream, fault, status):
     upstream.default = fault

@@ -7,12 +7,14 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from selfj.judge import Judge
+from selfj.serve import openapi
 from selfj.serve.answering import Answering
 from selfj.serve.decisions import Decisions
 from selfj.serve.errors import ApiError
 from selfj.serve.http import (
     ExtraRoute,
     Handler,
+    HungUp,
     Receive,
     Reply,
     Request,
@@ -28,6 +30,7 @@ from selfj.serve.judging import JudgeQueue
 from selfj.serve.keys import Keys
 from selfj.serve.logs import log, log_fault
 from selfj.serve.metrics import CONTENT_TYPE, Metrics
+from selfj.serve.openapi import OpenApi
 from selfj.serve.policy import Policy
 from selfj.serve.records import Recorder
 from selfj.serve.requests import CHAT, TEXT
@@ -67,7 +70,7 @@ class Gateway:
         self.metrics = metrics or Metrics(shared)
         self._shared = shared
         self._recorder = recorder
-        self._open = _OPEN | set(open_paths)
+        self._open = _OPEN | {openapi.PATH} | set(open_paths)
         self._more_metrics = more_metrics
         self._tracing = tracing
         self._upstream = Upstream(settings.upstream, tracing)
@@ -93,6 +96,8 @@ class Gateway:
         }
         for method, path, handler in extra_routes:
             self._routes.setdefault(path, {})[method] = handler
+        described = OpenApi({*self._routes, openapi.PATH}, keys=self._keys is not None)
+        self._routes[openapi.PATH] = {"GET": described.handle}
         self._inflight = 0
         self._telling: asyncio.Task[None] | None = None
         self._up = False
@@ -173,6 +178,9 @@ class Gateway:
                 if reply.status >= 500:
                     span.fail(str(reply.status))
                 await send_reply(reply, request.id, send)
+        except HungUp:
+            log("hung_up", request_id=request.id)
+            return
         finally:
             self._inflight -= 1
             request.caller.close()

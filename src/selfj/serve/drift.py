@@ -14,6 +14,7 @@ from selfj.errors import ConfigError
 from selfj.metrics import Array
 from selfj.records import hash_fraction
 from selfj.risk import upper_bound
+from selfj.serve.distinct import Distinct
 from selfj.serve.records import DecisionRow
 from selfj.serve.store import Store
 
@@ -268,8 +269,7 @@ class DriftMonitor:
         # Where a policy decides, first answers that were not good enough leave no row of their own.
         self._later = policy is not None and len(policy) > 1
         self._verdict = self._position = 0
-        self._judged: set[str] = set()
-        self._scored: set[str] = set()
+        self._judged, self._scored = Distinct(), Distinct()
 
     def update(self) -> Drift:
         """Read what is new in the store and say how both tests stand.
@@ -290,10 +290,9 @@ class DriftMonitor:
             self._position = stored.position
             score, key = stored.row.score, stored.row.instruction_digest or stored.row.id
             self._later = self._later or stored.row.step in LATER or stored.row.attempts > 1
-            if self._later or score is None or key in self._scored or not first_answer(stored.row):
+            if self._later or score is None or not self._score_bet.calibration or not first_answer(stored.row):
                 continue
-            self._scored.add(key)
-            if self._score_bet.calibration:
+            if self._scored.add(key):
                 self._scores.add(self._score_bet.add(score, hash_fraction("drift", stored.row.id)))
 
     def _read_verdicts(self) -> None:
@@ -307,9 +306,8 @@ class DriftMonitor:
             if stored is None or not _promised(stored.row, self._threshold, self._policy):
                 continue
             key = stored.row.instruction_digest or stored.row.id
-            if key in self._judged:
+            if not self._judged.add(key):
                 continue
-            self._judged.add(key)
             failure = verdict.value < self._min_quality
             self._failures += failure
             self._risk.add(self._risk_bet.add(failure))

@@ -6,7 +6,7 @@ from typing import Any
 
 from selfj.backends.base import JudgeInput
 from selfj.serve.errors import invalid
-from selfj.serve.requests import clean, conversation, text_of
+from selfj.serve.requests import ROLES, clean, conversation, text_of
 
 _SECTIONS = re.compile(
     r"\A\[Question\]\n(?P<instruction>.*?)(?:\n\n\[Reference\]\n(?P<reference>.*?))?\n\n\[Answer\]\n(?P<response>.*?)"
@@ -68,9 +68,9 @@ def _read_messages(messages: list[Any], param: str) -> JudgeInput:
     for message in messages:
         content = text_of(message.get("content")) if isinstance(message, dict) else None
         role = message.get("role") if isinstance(message, dict) else None
-        if content is None or role not in {"system", "developer", "user", "assistant"}:
+        if content is None or not isinstance(role, str) or role not in ROLES:
             raise invalid(f"{param} holds no exchange: a message of it is not text.", param=param)
-        read.append((str(role), content))
+        read.append((role, content))
     if len(read) == 1 and read[0][0] == "user":
         # A service that knows messages only wraps the text of a prompt so.
         return _read_text(read[0][1], param)

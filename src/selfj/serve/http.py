@@ -141,15 +141,31 @@ def error_reply(error: ApiError, request_id: str, headers: Iterable[tuple[bytes,
     return json_reply(error.body(request_id), status=error.status, headers=more)
 
 
+class HungUp(Exception):
+    """The connection went away while a reply was sent."""
+
+
 async def send_reply(reply: Reply, request_id: str, send: Send) -> None:
-    """Send a reply whole, or its parts as they come."""
+    """Send a reply whole, or its parts as they come.
+
+    Raises:
+        HungUp: The connection is gone.
+    """
     headers = [*reply.headers, (b"x-request-id", request_id.encode("ascii"))]
     if reply.parts is None:
         headers.append((b"content-length", str(len(reply.body)).encode()))
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await _send(send, {"type": "http.response.start", "status": reply.status, "headers": headers})
     if reply.parts is None:
-        await send({"type": "http.response.body", "body": reply.body})
+        await _send(send, {"type": "http.response.body", "body": reply.body})
         return
     async for part in reply.parts:
-        await send({"type": "http.response.body", "body": part, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+        await _send(send, {"type": "http.response.body", "body": part, "more_body": True})
+    await _send(send, {"type": "http.response.body", "body": b""})
+
+
+async def _send(send: Send, message: MutableMapping[str, Any]) -> None:
+    try:
+        await send(message)
+    except (OSError, RuntimeError) as error:
+        # The server closes a connection on which broken HTTP follows, and then cannot write to it.
+        raise HungUp from error

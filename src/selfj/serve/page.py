@@ -173,7 +173,7 @@ def _whole(asked: Mapping[str, list[str]], name: str, default: int) -> int:
 
 
 def _json(value: Any, status: int = 200) -> Reply:
-    body = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    body = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8", "replace")
     return Reply(status, body, [(b"content-type", _JSON.encode()), *_SAFE])
 
 

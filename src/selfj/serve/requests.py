@@ -10,7 +10,7 @@ from selfj.serve.errors import invalid
 Route: TypeAlias = Literal["chat/completions", "completions"]
 CHAT: Route = "chat/completions"
 TEXT: Route = "completions"
-_ROLES = {"system", "developer", "user", "assistant"}
+ROLES = {"system", "developer", "user", "assistant"}
 _KNOB = {"threshold", "max_risk"}
 
 
@@ -99,8 +99,8 @@ def text_of(content: Any) -> str | None:
         return None
     parts = []
     for part in content:
-        text = part.get("text") if isinstance(part, dict) and part.get("type") in _TEXTS else None
-        if not isinstance(text, str):
+        kind, text = (part.get("type"), part.get("text")) if isinstance(part, dict) else (None, None)
+        if not isinstance(text, str) or not isinstance(kind, str) or kind not in _TEXTS:
             return None
         parts.append(text)
     return "".join(parts)
@@ -122,7 +122,7 @@ def _chat(body: Mapping[str, Any]) -> tuple[str, str | None]:
         if not (content is None or isinstance(content, str | list)):
             raise invalid("content must be text, a list of parts or null.", param=f"messages[{place}].content")
         text = text_of(content)
-        if role not in _ROLES or message.get("tool_calls") or message.get("function_call"):
+        if role not in ROLES or message.get("tool_calls") or message.get("function_call"):
             reason = reason or "tool_messages"
         elif text is None:
             reason = reason or "not_text"

@@ -11,7 +11,7 @@ import sqlalchemy as sql
 
 from selfj.errors import ArtefactError, ConfigError, SelfjError
 from selfj.serve import migrations, verdict_chain
-from selfj.serve.chain import Stored, clean, fault, link
+from selfj.serve.chain import Stored, clean, clean_text, fault, link
 from selfj.serve.feedback import Feedback
 from selfj.serve.records import DecisionRow
 from selfj.serve.store_answers import Pruned, Tally, Verification
@@ -175,6 +175,7 @@ class Store:
 
     def get(self, key: str) -> Stored | None:
         """A decision by its identifier, or else the last one of a request."""
+        key = clean_text(key)
         with reading(self.engine) as connection:
             found = connection.execute(sql.select(decisions).where(decisions.c.id == key)).mappings().first()
             if found is None:

@@ -160,6 +160,11 @@ def _open_sqlite(url: sql.URL, path: Path) -> sql.Engine:
         # It may hold what people asked: nobody else on the machine reads it.
         os.close(os.open(path, os.O_CREAT | os.O_RDONLY, 0o600))
     engine = sql.create_engine(url, connect_args={"timeout": WAIT_S})
+    opened = _identity(path)
+
+    @sql.event.listens_for(engine, "do_connect")
+    def _connecting(*_: Any) -> None:
+        _check_there(path, opened)
 
     @sql.event.listens_for(engine, "connect")
     def _connected(connection: Any, _: Any) -> None:
@@ -172,10 +177,25 @@ def _open_sqlite(url: sql.URL, path: Path) -> sql.Engine:
 
     @sql.event.listens_for(engine, "begin")
     def _begun(connection: sql.Connection) -> None:
+        # SQLite writes on into a file that was removed or replaced: what it acknowledged would be nowhere.
+        _check_there(path, opened)
         kind = "IMMEDIATE" if connection.get_execution_options().get(_WRITES) else "DEFERRED"
         connection.exec_driver_sql(f"BEGIN {kind}")
 
     return engine
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _check_there(path: Path, opened: tuple[int, int] | None) -> None:
+    if _identity(path) != opened:
+        raise sqlite3.OperationalError("the file was removed or replaced while in use")
 
 
 def _to_wal(connection: sqlite3.Connection) -> None:
@@ -234,12 +254,15 @@ def faults_explained(engine: sql.Engine) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error) as error:
-        cause = str(getattr(error, "orig", None) or type(error).__name__).strip().splitlines()[0]
+        found = error if isinstance(error, sqlite3.Error) else getattr(error, "orig", None)
+        cause = (str(found or "").strip() or type(error).__name__).splitlines()[0]
         raise StoreUnavailable(f"Cannot use the store {shown(engine.url)}: {cause}. {_remedy(cause)}") from error
 
 
 def _remedy(cause: str) -> str:
     text = cause.lower()
+    if "removed or replaced" in text:
+        return "Put it back, or start again on the new one."
     if "full" in text or "no space" in text:
         return "Free some space, or prune it with selfj export --prune-before."
     if "lock" in text:

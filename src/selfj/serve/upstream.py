@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from selfj.errors import ConfigError
 from selfj.serve.breaker import Breaker
@@ -182,7 +183,7 @@ class Upstream:
         try:
             async with await self._send(path, content, request_id, span) as reply:
                 data = await _read(reply, self.settings.max_reply_bytes)
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, HttpProcessingError) as error:
             raise _lost(error) from error
         if reply.status != 200:
             raise self._status(reply, data)
@@ -205,7 +206,7 @@ class Upstream:
                 return reply
             async with reply:
                 data = await _read(reply, self.settings.max_reply_bytes)
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, HttpProcessingError) as error:
             raise _lost(error) from error
         raise self._status(reply, data)
 
@@ -259,7 +260,9 @@ async def _chunks(reply: aiohttp.ClientResponse, deadline: float, most: int) -> 
                 line = await reply.content.readline()
         except TimeoutError:
             raise _Fault(_timeout(), again=False) from None
-        except (aiohttp.ClientError, ValueError) as error:
+        except (LineTooLong, ValueError):
+            raise _bad("The model behind this gateway sent a line that is too long.") from None
+        except (aiohttp.ClientError, HttpProcessingError) as error:
             raise _lost(error) from error
         size += len(line)
         if not line or size > most:

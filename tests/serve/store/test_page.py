@@ -218,3 +218,11 @@ def test_routes_for_the_gateway(local, run):
     made = asyncio.run(routes["GET", "/selfj/drift"](Asked()))
     assert made.status == 200
     assert json.loads(made.body)["calibration"] == 400
+
+
+def test_half_a_surrogate_pair_is_no_fault(call):
+    assert call("/v1/feedback", "POST", {"decision_id": "\ud800", "good": True})[0] == 404
+    assert call("/v1/feedback", "POST", {"decision_id": "d000001", "good": True, "\ud800": 1})[0] == 400
+    made = {"decision_id": "d000001", "good": True, "who": "\ud800\0", "comment": "\udfff"}
+    assert call("/v1/feedback", "POST", made)[0] == 201
+    assert call("/selfj/decision/d000001")[2]["feedback"][0]["who"] == "?\ufffd"
