@@ -28,7 +28,7 @@ from benchmarks.collect.truth import Truth
 from benchmarks.result import Figure, print_results
 
 ROWS, SMALL = 5_754_412, 500_000
-PEER_ROWS, TRUTH_ROWS = 200_000, 30_000
+PEER_ROWS, TRUTH_ROWS = 500_000, 30_000
 _CORES = 2
 
 
