@@ -1,4 +1,4 @@
-"""`python -m benchmarks.collect.run SETTINGS.toml OUT`: a collection and its page; prints counts and seconds as JSON."""
+"""`python -m benchmarks.collect.run SETTINGS.toml OUT`: a collection with its page; prints counts and seconds."""
 
 import json
 import sys
