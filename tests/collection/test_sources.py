@@ -41,7 +41,6 @@ def test_what_is_no_collection(tmp_path):
     [
         ({"instruction": None}, r"entry 1 \(mine\): instruction"),
         ({"reference": "a", "reference_kind": "best"}, r"entry 1 \(mine\): reference_kind: Input should be"),
-        ({"reference": "a"}, "reference_kind must say where the references come from"),
         ({"reference_kind": "gold"}, "reference_kind is given, but no reference"),
         ({"hub": "a/b"}, "exactly one of hub, path and url"),
         ({"path": None}, "exactly one of hub, path and url"),

@@ -1,10 +1,28 @@
 """The application that every verb joins, and the options that several of them share."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+
+ORDER = (
+    *("run", "ask", "collect", "sample", "label", "tune", "score", "calibrate", "evaluate", "judge", "serve", "export"),
+    *("recalibrate", "describe", "select", "release", "grade", "rank", "rerank", "audit", "sft", "publish", "doctor"),
+)
+"""How the help lists the verbs: the road first."""
+
+
+class Ordered(TyperGroup):
+    """The group of all verbs, in their order."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names of the verbs; one that has no place comes last."""
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
 
 app = typer.Typer(
+    cls=Ordered,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",

@@ -50,7 +50,6 @@ _KINDS = {
     "voted": "voted for on a forum",
     "mined": "mined from text",
     "generated": "written by a model",
-    "none": "none",
 }
 
 
@@ -149,7 +148,7 @@ def _categories(numbers: Mapping[str, Any]) -> list[str]:
 def _sources(used: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = []
     for source in used:
-        kind = _KINDS.get(source["reference_kind"] or "", "not known") if source["with_reference"] else "none"
+        kind = _KINDS.get(source["reference_kind"] or "", "not stated") if source["with_reference"] else "none"
         place = f"`{source['repository']}`" if source["repository"] else "a file of the maker's own"
         cells = (inline(source["source"]), place, f"{source['kept']:,}", kind, inline(source["licence"]))
         rows.append((*cells, inline(source["note"])))

@@ -100,8 +100,9 @@ class Source(Settings):
     """Path or template of the instruction: `question`, `answers.text[0]`, `"{title}\\n\\n{body}"`."""
     reference: str | Text | Choices | None = None
     """The same for the reference answer, or the choice that the answer names; None where there is none."""
-    reference_kind: Literal["gold", "accepted", "voted", "mined", "generated", "none"] = "none"
-    """Where references come from: written as the answer; accepted or voted on a forum; mined; by a model."""
+    reference_kind: Literal["gold", "accepted", "voted", "mined", "generated"] | None = None
+    """Where references come from: written as the answer; accepted or voted on a forum; mined; by a model; None where
+    nobody says. The card tells it."""
     category: str | CategoryBy = MIXED
     """A category; `mixed` leaves each row to the classifier; or a table that takes it from a column or a file."""
     where: list[Filter] = Field(default_factory=list)
@@ -151,10 +152,8 @@ class Source(Settings):
             raise ValueError("exactly one of hub, path and url says where the source lies")
         if isinstance(self.category, str):
             _check_category(self.category)
-        if self.reference is None and self.reference_kind != "none":
+        if self.reference is None and self.reference_kind is not None:
             raise ValueError("reference_kind is given, but no reference")
-        if self.reference is not None and self.reference_kind == "none":
-            raise ValueError("reference_kind must say where the references come from")
         unknown = sorted(set(self.paper_rows) - set(CATEGORIES))
         if unknown:
             raise ValueError(f"paper_rows: {unknown[0]!r} is not one of {', '.join(CATEGORIES)}")
