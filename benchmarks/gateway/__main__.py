@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.gateway import litellm, promise
+from benchmarks.gateway import litellm, promise, streaming
 from benchmarks.gateway.load import KEY_DIGEST, Times, at_once, in_turns
 from benchmarks.gateway.upstream import WRONG
 from benchmarks.result import Figure, print_results
@@ -54,7 +54,8 @@ def load(options: argparse.Namespace) -> list[Figure]:
             many = asyncio.run(at_once(gateway, CONCURRENCY, seconds))
         lost = lost_rows(place, WARM + len(alone.seconds) + len(many.seconds))
         peer = None if options.no_litellm else other(url, Path(folder), upstream, turns // 8, seconds)
-    return [*figures(direct, alone, many, peer), Figure("lost_rows", lost, "", "<= 0")]
+        streams = streaming.measure(run, Path(folder), KEY_DIGEST, turns // 100)
+    return [*figures(direct, alone, many, peer), Figure("lost_rows", lost, "", "<= 0"), *streams]
 
 
 def lost_rows(place: str, asked: int) -> int:

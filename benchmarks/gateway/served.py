@@ -1,4 +1,4 @@
-"""The gateway with a judge that answers at once: `python -m benchmarks.gateway.served URL KEYDIGEST STORE`."""
+"""A gateway whose judge answers at once: `python -m benchmarks.gateway.served URL KEYDIGEST STORE [STREAMING]`."""
 
 import sys
 import tempfile
@@ -27,6 +27,8 @@ def main() -> None:
         keys = Path(folder) / "keys"
         keys.write_text(sys.argv[2])
         settings = ServeSettings(run=folder, upstream={"base_url": sys.argv[1]}, port=0, keys=str(keys))
+        if len(sys.argv) > 4:
+            settings = settings.model_copy(update={"streaming": sys.argv[4]})
         with Store(sys.argv[3]) as store:
             recorder = StoreRecorder(store)
             serve(settings, InstantJudge(), recorder, ready=lambda url: print(url.rpartition(":")[2], flush=True))

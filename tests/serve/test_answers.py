@@ -343,3 +343,19 @@ def test_the_client_of_openai_sees_errors_as_its_own(gateway):
 
 def test_a_judge_of_the_package_is_what_is_asked(gateway):
     assert isinstance(gateway().judge, Judge)
+
+
+@pytest.mark.parametrize("streaming", ["buffer", "early"])
+def test_streams_are_timed_until_their_first_byte_and_their_end(gateway, streaming):
+    served = gateway(streaming=streaming)
+    list(served.openai.chat.completions.create(model="m", messages=ASK, stream=True))
+    served.chat()
+    lines = served.http.get("/metrics").text.splitlines()
+    name = 'selfj_stream_seconds_%s{streaming="%s",until="%s"} '
+    counts = [line for line in lines if line.startswith("selfj_stream_seconds_count")]
+    assert sorted(counts) == sorted(name % ("count", streaming, until) + "1.0" for until in ("first_byte", "end"))
+    first, end = (
+        next(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name % ("sum", streaming, until)))
+        for until in ("first_byte", "end")
+    )
+    assert 0 < first <= end

@@ -177,7 +177,7 @@ class Gateway:
                 span.put("selfj.request_id", request.id)
                 if reply.status >= 500:
                     span.fail(str(reply.status))
-                await send_reply(reply, request.id, send)
+                first = await send_reply(reply, request.id, send)
         except HungUp:
             log("hung_up", request_id=request.id)
             return
@@ -185,6 +185,8 @@ class Gateway:
             self._inflight -= 1
             request.caller.close()
         self.metrics.status(path, reply.status)
+        if reply.streaming is not None:
+            self.metrics.streamed(reply.streaming, first - began, time.perf_counter() - began)
         if path not in _OPEN:
             told = {name.decode()[8:]: value.decode() for name, value in reply.headers if name[:8] == b"x-selfj-"}
             took = round((time.perf_counter() - began) * 1000, 3)

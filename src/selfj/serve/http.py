@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -84,6 +85,13 @@ class Reply:
     headers: Headers = field(default_factory=list)
     parts: AsyncIterator[bytes] | None = None
 
+    @property
+    def streaming(self) -> str | None:
+        """How a stream of events goes out: `early`, as its parts come, or `buffer`, held back; else None."""
+        if _EVENTS not in self.headers:
+            return None
+        return "buffer" if self.parts is None else "early"
+
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Reply]]
 ExtraRoute: TypeAlias = tuple[str, str, Handler]
@@ -145,8 +153,11 @@ class HungUp(Exception):
     """The connection went away while a reply was sent."""
 
 
-async def send_reply(reply: Reply, request_id: str, send: Send) -> None:
+async def send_reply(reply: Reply, request_id: str, send: Send) -> float:
     """Send a reply whole, or its parts as they come.
+
+    Returns:
+        When the first bytes of the body went out, by `time.perf_counter`.
 
     Raises:
         HungUp: The connection is gone.
@@ -157,10 +168,13 @@ async def send_reply(reply: Reply, request_id: str, send: Send) -> None:
     await _send(send, {"type": "http.response.start", "status": reply.status, "headers": headers})
     if reply.parts is None:
         await _send(send, {"type": "http.response.body", "body": reply.body})
-        return
+        return time.perf_counter()
+    first = None
     async for part in reply.parts:
         await _send(send, {"type": "http.response.body", "body": part, "more_body": True})
+        first = first or time.perf_counter()
     await _send(send, {"type": "http.response.body", "body": b""})
+    return first or time.perf_counter()
 
 
 async def _send(send: Send, message: MutableMapping[str, Any]) -> None:

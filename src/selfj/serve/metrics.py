@@ -42,6 +42,10 @@ class Metrics:
         self._times = Histogram(
             "selfj_seconds", "Seconds that a reply took, by part.", ["part"], buckets=_BUCKETS, registry=self._registry
         )
+        told = "Seconds until the first byte of a stream and until its end, held back or early."
+        self._streams = Histogram(
+            "selfj_stream_seconds", told, ["streaming", "until"], buckets=_BUCKETS, registry=self._registry
+        )
         self._parts = {part: self._times.labels(part) for part in ("total", "upstream", "judge")}
         self._read: list[tuple[Gauge, Callable[[], float]]] = []
 
@@ -91,6 +95,11 @@ class Metrics:
         self._parts["total"].observe(total_s)
         self._parts["upstream"].observe(upstream_s)
         self._parts["judge"].observe(judge_s)
+
+    def streamed(self, streaming: str, first_s: float, total_s: float) -> None:
+        """Count a stream by when its first byte went out, and its last."""
+        self._streams.labels(streaming, "first_byte").observe(first_s)
+        self._streams.labels(streaming, "end").observe(total_s)
 
     def status(self, route: str, status: int) -> None:
         """Count a reply."""
