@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-_FRESH = 65_536
+_FRESH = 16_384
 """So many are held as Python numbers before they are packed."""
 
 
