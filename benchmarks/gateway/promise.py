@@ -61,7 +61,7 @@ class WorldUpstream:
 
     pool: dict[str, list[str]]
 
-    def __init__(self, settings):
+    def __init__(self, settings, tracing=None):
         self.breaker = Breaker(settings.breaker_failures, settings.breaker_pause_s)
 
     async def start(self):
@@ -70,7 +70,7 @@ class WorldUpstream:
     async def close(self):
         pass
 
-    async def post(self, path, content, request_id, check):
+    async def post(self, path, content, request_id, check, *, model=""):
         body = parse_json(content)
         texts = self.pool[body["messages"][-1]["content"]]
         text = texts[-1] if body["model"] == STRONG else texts[body["seed"]]
@@ -189,8 +189,11 @@ async def _ask(app: Gateway, free: asyncio.Semaphore, instruction: str) -> tuple
     }
     sent: list[bytes] = []
 
+    asked = iter([{"type": "http.request", "body": data, "more_body": False}])
+
     async def receive():
-        return {"type": "http.request", "body": data, "more_body": False}
+        # The caller stays: after the body nothing more comes.
+        return next(asked, None) or await asyncio.Event().wait()
 
     async def send(message):
         sent.append(message.get("body", b""))
