@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 import tomli_w
 
 from benchmarks.collect import categories, peer
+from benchmarks.collect.data import data_folder
 from benchmarks.collect.generator import generate
 from benchmarks.collect.truth import Truth
 from benchmarks.result import Figure, print_results
@@ -40,9 +41,7 @@ def main() -> None:
     parser.add_argument("--no-datatrove", action="store_true")
     parser.add_argument("--keep", type=Path, help="folder for everything that is made, instead of one that is removed")
     arguments = parser.parse_args()
-    data = Path(os.environ.get("SELFJ_DATA", ""))
-    if not os.environ.get("SELFJ_DATA") or not (data / "instruction_pool.parquet").is_file():
-        sys.exit("SELFJ_DATA must name the folder with instruction_pool.parquet.")
+    data = data_folder()
     folder = arguments.keep or Path(tempfile.mkdtemp(prefix="selfj-collect-"))
     try:
         figures = [*size_and_time(data, folder, arguments.rows, arguments.small)]

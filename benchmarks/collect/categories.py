@@ -4,7 +4,6 @@ Two sets: rows of the pool that were held out, whose source implies the category
 labelled with topics and tasks, as far as those belong to one category.
 """
 
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.stats import binomtest
 
+from benchmarks.collect.data import data_folder
 from benchmarks.result import Figure, print_results
 from selfj.collection.categories import CATEGORIES, classify
 from selfj.collection.learn_categories import read_known
@@ -91,4 +91,4 @@ def _balanced(hits: np.ndarray, truth: np.ndarray) -> float:
 
 
 if __name__ == "__main__":
-    print_results("collect_categories", figures(Path(os.environ["SELFJ_DATA"])))
+    print_results("collect_categories", figures(data_folder()))

@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.collect.data import data_folder
 from benchmarks.collect.pool import write_entries
 from benchmarks.result import Figure, print_results
 
@@ -22,9 +23,7 @@ TIMES = 10
 
 
 def main() -> None:
-    data = Path(os.environ.get("SELFJ_DATA", ""))
-    if not os.environ.get("SELFJ_DATA") or not (data / "instruction_pool.parquet").is_file():
-        sys.exit("SELFJ_DATA must name the folder with instruction_pool.parquet.")
+    data = data_folder()
     folder = Path(tempfile.mkdtemp(prefix="selfj-kills-"))
     try:
         settings = write_entries(data, folder)

@@ -6,9 +6,7 @@ evaluation sets. Printed are what was kept, and why the rest was not; `--keep` l
 
 import argparse
 import json
-import os
 import shutil
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -19,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import tomli_w
 
+from benchmarks.collect.data import POOL, data_folder
 from benchmarks.result import Figure, print_results
 from selfj.collection.make import collect
 from selfj.collection.renew import renew
@@ -33,9 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.collect.pool", description=__doc__)
     parser.add_argument("--keep", type=Path, help="folder for everything that is made, instead of one that is removed")
     arguments = parser.parse_args()
-    data = Path(os.environ.get("SELFJ_DATA", ""))
-    if not os.environ.get("SELFJ_DATA") or not (data / "instruction_pool.parquet").is_file():
-        sys.exit("SELFJ_DATA must name the folder with instruction_pool.parquet.")
+    data = data_folder()
     folder = arguments.keep or Path(tempfile.mkdtemp(prefix="selfj-pool-"))
     try:
         print_results("collect_pool", collected(data, folder))
@@ -77,7 +74,7 @@ def collected(data: Path, folder: Path) -> list[Figure]:
 
 def write_entries(data: Path, folder: Path) -> Path:
     """One file for each source, and the settings that name them; gives the path of the settings."""
-    table = pq.read_table(data / "instruction_pool.parquet")
+    table = pq.read_table(data / POOL)
     columns = {"instruction": "instruction", "reference": "reference"}
     rows = folder / "rows"
     rows.mkdir(parents=True, exist_ok=True)

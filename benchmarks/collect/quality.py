@@ -8,16 +8,14 @@ references became null, for eyes to judge.
 
 import argparse
 import json
-import os
 import random
-import sys
 import time
 from collections import Counter
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.collect.data import POOL, data_folder
 from benchmarks.result import commit
 from selfj.collection.quality import Quality, clean
 
@@ -30,9 +28,7 @@ def main() -> None:
     parser.add_argument("--show", default="", help="a reason, `masked` or `null`")
     parser.add_argument("--repeat", type=int, default=3, help="the quickest of so many is told")
     options = parser.parse_args()
-    pool = Path(os.environ.get("SELFJ_DATA", "")) / "instruction_pool.parquet"
-    if not os.environ.get("SELFJ_DATA") or not pool.exists():
-        sys.exit("set SELFJ_DATA to the folder that holds instruction_pool.parquet; nothing was measured")
+    pool = data_folder() / POOL
     pa.set_cpu_count(1)
     raw = pq.read_table(pool, columns=COLUMNS)
     cleaned = clean(raw.slice(0, 1000), Quality())

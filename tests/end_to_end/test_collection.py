@@ -176,7 +176,7 @@ def test_a_source_that_is_absent_lets_the_rest_go_on(cli, file):
     Path("forum.jsonl").unlink()
     code, _, err = cli("collect", file, "--out", "none")
     assert code == 3
-    assert "No source could be had" in err
+    assert "There is nothing to collect" in err
 
 
 def test_options_of_the_other_kind_are_refused(cli, file):

@@ -151,8 +151,15 @@ def test_a_source_that_faults_is_told_and_the_rest_goes_on(tmp_path):
     assert collect(settings, tmp_path / "out").digest == whole.digest
     for name in ("s0", "s1", "s2"):
         (tmp_path / f"{name}.jsonl").unlink()
-    with pytest.raises(ArtefactError, match=r"No source could be had.*s0: "):
+    with pytest.raises(ArtefactError, match=r"There is nothing to collect.*s0: "):
         collect(settings, tmp_path / "none")
+
+
+def test_sources_without_a_row_are_told(tmp_path):
+    (tmp_path / "s.jsonl").write_text("")
+    entry = {"name": "s", "path": str(tmp_path / "s.jsonl"), "instruction": "question"}
+    with pytest.raises(ArtefactError, match=r"nothing to collect from 1 sources. None of them has a row"):
+        collect(Collection.model_validate({"sources": [entry]}), tmp_path / "out")
 
 
 def test_an_evaluation_set_that_faults_ends_the_work(tmp_path):
@@ -188,7 +195,7 @@ def test_numbers_may_tell_rows_apart(tmp_path):
     (tmp_path / "s0.jsonl").write_text("\n".join(json.dumps({"question": text}) for text in texts))
     (tmp_path / "eval.jsonl").write_text(json.dumps({"question": texts[0].replace("12", "14")}))
     tree = tree_of(tmp_path)
-    sources = [{**tree["sources"][0], "reference": None, "reference_kind": "none"}]
+    sources = [{**tree["sources"][0], "reference": None, "reference_kind": None}]
     tree |= {"sources": sources, "evaluation": []}
     off = collect(Collection.model_validate(tree), tmp_path / "off")
     assert (off.kept, off.dropped) == (2, {"duplicate": 1, "near_duplicate": 3})

@@ -135,6 +135,11 @@ def _foretell(settings: "Collection", place: "Path") -> None:
         )
     headers = ["source", "where", "rows of the paper", "category", "licence", "files", "size", "at most"]
     print_table(headers, rows)
+    if unsure := [source.name for source in settings.sources if not source.schema_checked]:
+        OUT.print(
+            f"Columns of {len(unsure)} entries were never compared with the data set itself: {', '.join(unsure)}.",
+            markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
     OUT.print(
         f"{len(rows):,} sources, of which the paper kept {paper:,} rows; the collection would lie in {place}.",
         markup=False, highlight=False, soft_wrap=True,

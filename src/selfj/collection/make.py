@@ -117,7 +117,8 @@ def _collect(making: _Making, offline: bool) -> Manifest:
     prepared = _prepare(making, tasks, "prepare")
     making.timed("prepare", began)
     if not prepared:
-        raise ArtefactError(f"No source could be had. {_listed(making.faults)}")
+        told = _listed(making.faults) or "None of them has a row."
+        raise ArtefactError(f"There is nothing to collect from {len(sources)} sources. {told}")
     began = time.monotonic()
     everything = [*checked, *prepared]
     prepareds = Prepareds(

@@ -20,7 +20,7 @@ from selfj.collection.matching import bucket_pairs, first_equal, jaccard, keep_f
 from selfj.collection.prepare import band_name
 from selfj.collection.settings import Matching
 from selfj.collection.tokens import Hashes, Places, tokenise
-from selfj.collection.work import open_array, read_columns, write_arrays
+from selfj.collection.work import one_array, open_array, read_columns, write_arrays
 from selfj.progress import Progress
 
 KEPT, DUPLICATE, NEAR, CONTAMINATED = range(4)
@@ -251,8 +251,7 @@ def candidate_sets(task: Candidates) -> int:
     """Write the n-grams of a part's candidates, in the order of the rows, and give the number of candidates."""
     target = task.folder / f"sets-{task.number:05d}"
     if not (target / "starts.npy").is_file():
-        texts = read_columns(task.path, ["instruction"])["instruction"].combine_chunks()
-        texts = texts if isinstance(texts, pa.Array) else texts.chunk(0)
+        texts = one_array(read_columns(task.path, ["instruction"])["instruction"])
         mask = open_array(task.folder, "wanted")[task.first : task.first + len(texts)]
         texts = texts.filter(pa.array(mask))
         sets = distinct(shingles(tokenise(texts), task.ngram))

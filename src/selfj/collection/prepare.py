@@ -16,7 +16,7 @@ from selfj.collection.quality import Quality, clean
 from selfj.collection.reading import PartSpec, read
 from selfj.collection.settings import Categories, Matching
 from selfj.collection.tokens import tokenise
-from selfj.collection.work import belongs, write_table
+from selfj.collection.work import belongs, one_array, write_table
 
 TEXTS = ("source", "position", "instruction", "reference", "category", "error", "language", "masked", "category_by")
 
@@ -96,12 +96,11 @@ def prepared_table(raw: pa.Table, task: Prepare) -> pa.Table:
 
 
 def _categorised(table: pa.Table, settings: Categories) -> pa.Table:
-    given, error = table["category"].combine_chunks(), table["error"].combine_chunks()
-    given, error = _one(given), _one(error)
+    given, error = one_array(table["category"]), one_array(table["error"])
     by = pc.if_else(pc.is_valid(given), "source", pa.scalar(None, pa.string()))
     asked = pc.and_(pc.is_null(given), pc.is_null(error))
     if asked.true_count:
-        texts = _one(table["instruction"].combine_chunks()).filter(asked)
+        texts = one_array(table["instruction"]).filter(asked)
         given = pc.replace_with_mask(given, asked, classify(texts, settings.shares))
         by = pc.if_else(asked, "classifier", by)
     return _set(_set(table, "category", given), "category_by", by)
@@ -116,8 +115,8 @@ def keyed(table: pa.Table, matching: Matching, index: Index | None = None) -> pa
         index: Passages of evaluation sets.
     """
     n = table.num_rows
-    good = pc.is_null(_one(table["error"].combine_chunks()))
-    tokens = tokenise(_one(table["instruction"].combine_chunks()).filter(good))
+    good = pc.is_null(one_array(table["error"]))
+    tokens = tokenise(one_array(table["instruction"]).filter(good))
     rows = np.flatnonzero(good.to_numpy(zero_copy_only=False))
     keys, contained = np.zeros(n, np.uint64), np.full(n, -1, np.int64)
     keys[rows] = exact_keys(tokens)
@@ -139,10 +138,3 @@ def keyed(table: pa.Table, matching: Matching, index: Index | None = None) -> pa
 def _set(table: pa.Table, name: str, column: Any) -> pa.Table:
     at = table.schema.get_field_index(name)
     return table.append_column(name, column) if at < 0 else table.set_column(at, name, column)
-
-
-def _one(column: Any) -> pa.Array:
-    """One array, whatever `combine_chunks` gave."""
-    if not isinstance(column, pa.ChunkedArray):
-        return column
-    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)

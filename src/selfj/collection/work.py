@@ -111,6 +111,11 @@ def read_columns(path: Path, columns: list[str]) -> pa.Table:
         raise ArtefactError(f"{path} cannot be read: {error}. Delete it and run the same command again.") from error
 
 
+def one_array(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array, however many chunks it has."""
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
 def write_arrays(path: Path, **arrays: Any) -> None:
     """Write arrays whole or not at all, each readable alone and in part: a folder of `NAME.npy`."""
     for name, array in arrays.items():
