@@ -11,10 +11,10 @@ from selfj.serve import openapi
 from selfj.serve.answering import Answering
 from selfj.serve.decisions import Decisions
 from selfj.serve.errors import ApiError
+from selfj.serve.hangup import HungUp
 from selfj.serve.http import (
     ExtraRoute,
     Handler,
-    HungUp,
     Receive,
     Reply,
     Request,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from selfj.serve.errors import ApiError, dump_json, invalid, parse_json
-from selfj.serve.hangup import Caller
+from selfj.serve.hangup import Caller, HungUp
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -147,10 +147,6 @@ def error_reply(error: ApiError, request_id: str, headers: Iterable[tuple[bytes,
     if error.status == 401:
         more.append((b"www-authenticate", b"Bearer"))
     return json_reply(error.body(request_id), status=error.status, headers=more)
-
-
-class HungUp(Exception):
-    """The connection went away while a reply was sent."""
 
 
 async def send_reply(reply: Reply, request_id: str, send: Send) -> float:

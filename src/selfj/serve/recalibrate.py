@@ -192,9 +192,7 @@ def _policy(folder: Path, store: Store, judge: str, since: float | None, until: 
     if "infeasible" in value:
         return None
     threshold = PolicyThreshold.from_json(value)
-    verdicts: dict[str, list[Feedback]] = {}
-    for verdict in store.feedback_after():
-        verdicts.setdefault(verdict.decision_id, []).append(verdict)
+    verdicts = _verdicts(store)
     seen: dict[str, DecisionRow] = {}
     for stored in store.after(since=since, until=until, bodies=False):
         row = stored.row
@@ -210,9 +208,7 @@ def labelled(
     store: Store, judge: str, since: float | None = None, until: float | None = None
 ) -> tuple[list[DecisionRow], list[float], Counts]:
     """Rows with a score by one judge and a verdict, their labels in [0, 9], and how many there were of each kind."""
-    verdicts: dict[str, list[Feedback]] = {}
-    for verdict in store.feedback_after():
-        verdicts.setdefault(verdict.decision_id, []).append(verdict)
+    verdicts = _verdicts(store)
     seen: dict[str, DecisionRow] = {}
     other = unscored = later = 0
     for stored in store.after(since=since, until=until, bodies=False):
@@ -235,6 +231,14 @@ def labelled(
     counts = Counts(len(seen), len(answered), len(kept[0]), len(kept[1]), other, unscored, later, len(used))
     used.sort(key=lambda row: row.id)
     return used, [label(verdicts[row.id]) for row in used], counts
+
+
+def _verdicts(store: Store) -> dict[str, list[Feedback]]:
+    """All verdicts by decision."""
+    found: dict[str, list[Feedback]] = {}
+    for verdict in store.feedback_after():
+        found.setdefault(verdict.decision_id, []).append(verdict)
+    return found
 
 
 def _is_judge(row: DecisionRow, digest: str) -> bool:
