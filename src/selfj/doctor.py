@@ -38,7 +38,12 @@ def examine() -> list[Finding]:
         _package("httpx2", "models on servers", "pip install 'selfj[http]'"),
         _vllm(),
         _encoder(),
-        _engine(),
+        _installed("OpenVINO and NNCF (a faster encoder)", "openvino", "openvino", "nncf"),
+        _installed("gateway (selfj serve)", "serve", "aiohttp", "prometheus_client", "sqlalchemy", "uvicorn"),
+        _installed("PostgreSQL (the gateway's store)", "postgres", "psycopg"),
+        _installed("OpenTelemetry (traces of the gateway)", "otel", "opentelemetry-sdk"),
+        _installed("Daft (collections)", "collect", "daft", "lemminflect", "textblob"),
+        _installed("Ray (collections on a cluster)", "ray", "ray"),
         _world(),
         _gpu(),
         _memory(),
@@ -91,12 +96,17 @@ def _encoder() -> Finding:
     return Finding(name, True, f"{vectors.shape[1]} dimensions, weights verified")
 
 
-def _engine() -> Finding:
-    name, remedy = "OpenVINO and NNCF (a faster encoder)", "pip install 'selfj[openvino]'"
-    absent = [package for package in ("openvino", "nncf") if find_spec(package) is None]
+def _installed(name: str, extra: str, *packages: str) -> Finding:
+    """Whether the packages of an extra are there; they are not imported, as some take long or tell their makers."""
+    found, absent = [], []
+    for package in packages:
+        try:
+            found.append(version(package))
+        except PackageNotFoundError:
+            absent.append(package)
     if absent:
-        return Finding(name, False, f"absent: {', '.join(absent)}", remedy)
-    return Finding(name, True, f"{version('openvino')}, {version('nncf')}")
+        return Finding(name, False, f"absent: {', '.join(absent)}", f"pip install 'selfj[{extra}]'")
+    return Finding(name, True, ", ".join(found))
 
 
 def _world() -> Finding:

@@ -26,3 +26,10 @@ def test_keys_are_named_but_never_shown(monkeypatch, cli):
     _, out, err = cli("doctor")
     assert "OPENAI_API_KEY" in out
     assert "very-secret" not in out + err
+
+
+def test_doctor_names_what_an_extra_lacks():
+    found = doctor._installed("traces", "otel", "numpy", "no-such-package")
+    assert not found.works
+    assert found.found == "absent: no-such-package"
+    assert found.remedy == "pip install 'selfj[otel]'"
